@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything a guest can make grow, and how far.  One number, one reason.
+ */
+#pragma once
+
+/* --- first bytes of a guest stream ------------------------------------------------------ */
+#define LIMIT_GREETING_LINE 256u   /* docs/PROTOCOL.guest.md; a line holds four short keys */
+#define LIMIT_SASL_LINE     16384u /* what dbus-daemon takes; a longer line is an attack */
+#define LIMIT_SASL_LINES    32u    /* every known client needs at most 6 */
+#define LIMIT_AUTH_SECONDS  30u    /* from accept to Hello; dbus-daemon's built-in value */
+
+/* --- messages --------------------------------------------------------------------------- */
+#define LIMIT_MESSAGE_BYTES 134217728u /* 128 MiB: D-Bus specification, "Valid messages" */
+#define LIMIT_ARRAY_BYTES   67108864u  /* 64 MiB: ibid. */
+#define LIMIT_HEADER_BYTES  65536u     /* paths and names of real messages are below 1 KiB */
+#define LIMIT_DEPTH         64u        /* ibid.: 32 arrays and 32 structs */
+#define LIMIT_MESSAGE_FDS   16u        /* dbus-daemon's built-in max_message_unix_fds */
+
+/* --- a connection of the bus ------------------------------------------------------------ */
+#define LIMIT_CONNECTIONS      512u      /* per bus: a desktop session holds about 60 */
+#define LIMIT_HALF_OPEN        64u       /* of these not yet past Hello: dbus-daemon's value */
+#define LIMIT_NAMES            64u       /* per connection: nobody owns more than a handful */
+#define LIMIT_MATCHES          1024u     /* per connection: a GTK desktop shell holds about 200 */
+#define LIMIT_MATCH_RULE_BYTES 1024u     /* specification, "Match rules" */
+#define LIMIT_PENDING_REPLIES  256u      /* calls without an answer, per caller */
+#define LIMIT_QUEUE_BYTES      16777216u /* 16 MiB not yet read by one receiver; one whole large message is let through above it */
+
+/* --- sbportal and the gate --------------------------------------------------------------- */
+#define LIMIT_REQUESTS_CLIENT 16u    /* open portal requests of one guest client: one dialog each */
+#define LIMIT_REQUESTS_VM     64u    /* of all of them; the gate holds the same number again */
+#define LIMIT_TOKEN_BYTES     64u    /* handle_token: clients use about 10 */
+#define LIMIT_TEXT_BYTES      1024u  /* a title, a label: more does not fit on a screen */
+#define LIMIT_STRING_BYTES    4096u  /* any other string argument: PATH_MAX */
+#define LIMIT_ARRAY_ITEMS     256u   /* filters, choices, files of one call */
+#define LIMIT_URIS            256u   /* documents exported by one Response */
+#define LIMIT_GATE_BYTES      1048576u /* one message through the gate: options, never payloads */
+
+/* --- logs --------------------------------------------------------------------------------- */
+#define LIMIT_LOG_LINES_SECOND 50u   /* per process; what is over is counted and said */
+#define LIMIT_LOG_LINE_BYTES   2048u /* journald's default LineMax is 48 KiB; ours are one sentence */
+
+/* --- sbagent (in the guest) --------------------------------------------------------------- */
+#define LIMIT_AGENT_CLIENTS 512u    /* as many as the bus takes */
+#define LIMIT_AGENT_BUFFER  262144u /* bytes in flight per direction before the reader is paused */
