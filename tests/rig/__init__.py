@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+"""The parts the integration tests and the demo are made of.
+
+person       who stands for the person at the desk: this user, or one made for the run
+linux        the few system calls Python's library lacks
+processes    starting programs, and leaving none behind
+virtiofsd    where a Rust virtiofsd comes from
+session      a host session: message bus, xdg-desktop-portal, a scripted file chooser
+chooser      that file chooser (a program of its own)
+sidebus      sbsupervisor and sbagent under test
+guest        a stock D-Bus client behind sbagent
+wire         raw bytes behind sbagent
+environment  what a test function gets as its argument
+"""

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""What a test function gets: env.
+
+  env.build      the directory with the programs
+  env.source     the source tree
+  env.tmp        an empty directory of this test's own (a short path: sockets fit)
+  env.session    a host session, shared by the tests of a file
+  env.sidebus    a VM's instance on that session, shared by the tests of a file
+  env.agent      sbagent before it, shared by the tests of a file
+  env.client()   a guest program behind env.agent, closed after the test
+  env.closing(x) x, stopped or closed after the test
+  env.virtiofsd  a Rust virtiofsd; a test that asks fails where there is none
+
+The shared parts are started by the first test that asks for them, and started anew after a test
+that broke them.
+"""
+
+import os
+import shutil
+
+from . import virtiofsd
+from .processes import descendants
+from .guest import GuestClient, pump
+from .session import HostSession
+from .sidebus import Agent, Sidebus
+
+
+class Env:
+    def __init__(self, build, source, root):
+        self.build = build
+        self.source = source
+        self.root = root
+        self.tmp = None
+        self.shared = {}
+        self.count = 0
+        self.to_close = []
+
+    # --- one test ------------------------------------------------------------------------
+
+    def begin(self):
+        self.tmp = self._directory()
+
+    def end(self):
+        """Closes what the test opened, and parts of the chain that died."""
+        errors = []
+        for thing in reversed(self.to_close):
+            try:
+                (thing.close if hasattr(thing, "close") else thing.stop)()
+            except Exception as e:  # the first reason is the test's; this is told beside it
+                errors.append(f"{type(thing).__name__}: {e}")
+        self.to_close = []
+        pump()
+        self._settle()
+        shutil.rmtree(self.tmp, ignore_errors=True)
+        if errors:
+            raise AssertionError("while closing: " + "; ".join(errors))
+
+    def _settle(self):
+        """The next test starts with no dialog open; a chain that died is started anew."""
+        session, sidebus = self.shared.get("session"), self.shared.get("sidebus")
+        if session and session.chooser:
+            for dialog in session.chooser.opened():
+                session.chooser.answer(dialog, 2, {})
+            session.chooser.new.clear()
+        agent = self.shared.get("agent")
+        if (sidebus and not sidebus.process.running()) or (agent and not agent.process.running()):
+            self.stop_chain()
+
+    def stop_chain(self):
+        for name in ("agent", "sidebus"):
+            part = self.shared.pop(name, None)
+            if part and part.process.running():
+                part.stop()
+
+    def stop(self):
+        self.stop_chain()
+        session = self.shared.pop("session", None)
+        if session:
+            session.stop()
+
+    def _directory(self):
+        self.count += 1
+        path = os.path.join(self.root, f"{os.getpid()}.{self.count}")
+        os.mkdir(path, 0o700)
+        return path
+
+    def closing(self, thing):
+        self.to_close.append(thing)
+        return thing
+
+    # --- the shared parts -----------------------------------------------------------------
+
+    def _part(self, name, make):
+        if name not in self.shared:
+            self.shared[name] = make()
+        return self.shared[name]
+
+    @property
+    def session(self):
+        return self._part("session", lambda: HostSession(self._directory()))
+
+    @property
+    def sidebus(self):
+        session = self.session
+        return self._part("sidebus", lambda: Sidebus(self.build, self._directory(), session.env))
+
+    @property
+    def agent(self):
+        sidebus = self.sidebus
+        return self._part("agent", lambda: Agent(self.build, self._directory(), sidebus.listen))
+
+    @property
+    def chooser(self):
+        return self.session.chooser
+
+    @property
+    def virtiofsd(self):
+        path = virtiofsd.find(self.build)
+        assert path, "no Rust virtiofsd here, and none could be fetched (see the first lines)"
+        return path
+
+    def client(self):
+        return self.closing(GuestClient(self.agent.address))
+
+    def dialog(self):
+        """The next dialog that opens on the host."""
+        return self.chooser.next_dialog(pump=pump)
+
+    # --- parts of a test's own --------------------------------------------------------------
+
+    def own_session(self, **arguments):
+        return self.closing(HostSession(os.path.join(self.tmp, "s"), **arguments))
+
+    def own_sidebus(self, session=None, **arguments):
+        """Not stopped after the test: tests of the end of things use it."""
+        session = session or self.session
+        name = f"i{len(os.listdir(self.tmp))}"
+        return Sidebus(self.build, os.path.join(self.tmp, name), session.env, **arguments)
+
+    def host_file(self, name, content=b"", mode=0o644):
+        """A file of the person's, in a directory of this test's own; its path."""
+        path = os.path.join(os.fsencode(self.tmp), b"files", os.fsencode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(content)
+        os.chmod(path, mode)
+        return path
+
+    @staticmethod
+    def processes():
+        return descendants()

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""A host session without a screen: what a logged-in person's desktop offers a program.
+
+A message bus, the real xdg-desktop-portal with its document portal and permission store
+(started by name, as the bus's own activation would), and a file chooser that the test operates.
+"""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+
+from gi.repository import Gio, GLib
+
+from . import chooser
+from .processes import Process, wait_for
+
+LIBEXEC = "/usr/libexec"
+DESKTOP = "org.freedesktop.portal.Desktop"
+
+BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path={socket}</listen>
+  <servicedir>{services}</servicedir>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+  </policy>
+</busconfig>
+"""
+
+PORTAL_FILE = """[portal]
+DBusName={name}
+Interfaces=org.freedesktop.impl.portal.FileChooser
+UseIn=sidebustest
+"""
+
+# What the bus may start by name; the portal itself only where a test wants that.
+ACTIVATABLE = {
+    "org.freedesktop.impl.portal.PermissionStore": "xdg-permission-store",
+    "org.freedesktop.portal.Documents": "xdg-document-portal",
+    DESKTOP: "xdg-desktop-portal",
+}
+
+
+class Dialog:
+    """A file chooser that is open, or was."""
+
+    def __init__(self, chooser_, event):
+        self._chooser = chooser_
+        self.member = event["member"]
+        self.handle = event["handle"]
+        self.app_id = event["app_id"]
+        self.parent = event["parent"]
+        self.title = event["title"]
+        self.pairs = event["options"]
+        self.options = {key: value for key, (_, value) in event["options"]}
+        self.types = {key: kind for key, (kind, _) in event["options"]}
+        self.closed = False
+
+    def path_option(self, key):
+        """The bytes of a path option, without the NUL at its end."""
+        value = bytes(self.options[key])
+        assert value.endswith(b"\0"), value
+        return value[:-1]
+
+    def answer(self, response=0, **results):
+        """Ends it.  results: name=(signature, value)."""
+        self._chooser.answer(self, response, results)
+
+    def pick(self, *paths, **results):
+        """Ends it as a person who picks these files (host paths, str or bytes) does."""
+        self.answer(0, uris=("as", [path_uri(path) for path in paths]), **results)
+
+
+def path_uri(path):
+    """The file URI of a path of any bytes."""
+    return "file://" + urllib.parse.quote_from_bytes(os.fsencode(path), safe="/")
+
+
+class Chooser:
+    """The runner's end of the scripted file chooser."""
+
+    def __init__(self, session):
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            self.process = Process([sys.executable, "-B", chooser.__file__, str(theirs.fileno())],
+                                   log=session.file("chooser.log"), env=session.env,
+                                   pass_fds=[theirs.fileno()])
+        self.unread = b""
+        self.dialogs = []
+        self.new = []
+        self.events = []
+        wait_for("the file chooser", lambda: self._pump("ready"))
+
+    def _pump(self, event=None, handle=None, seconds=0.05):
+        """Reads what the chooser said; true when that event has come."""
+        if select.select([self.socket], [], [], seconds)[0]:
+            data = self.socket.recv(1 << 20)
+            if not data:
+                raise AssertionError("the file chooser ended:\n" + self.process.log())
+            lines = (self.unread + data).split(b"\n")
+            self.unread = lines.pop()
+            for line in lines:
+                self._on_event(json.loads(line))
+        return any(e["event"] == event and handle in (None, e.get("handle"))
+                   for e in self.events)
+
+    def _on_event(self, event):
+        self.events.append(event)
+        if event["event"] == "open":
+            dialog = Dialog(self, event)
+            self.dialogs.append(dialog)
+            self.new.append(dialog)
+        elif event["event"] == "close":
+            self.by_handle(event["handle"]).closed = True
+
+    def by_handle(self, handle):
+        return next(d for d in reversed(self.dialogs) if d.handle == handle)
+
+    def answer(self, dialog, response, results):
+        command = {"handle": dialog.handle, "response": response, "results": results}
+        self.socket.sendall(json.dumps(command).encode() + b"\n")
+        wait_for("the chooser to answer", lambda: self._pump("answered", dialog.handle))
+
+    def next_dialog(self, seconds=20.0, pump=None):
+        """The next dialog that opens; pump() is called while waiting."""
+        def arrived():
+            if pump:
+                pump()
+            self._pump(seconds=0.01)
+            return self.new
+        wait_for("a dialog to open", arrived, seconds)
+        return self.new.pop(0)
+
+    def opened(self, seconds=0.0):
+        """Dialogs that opened since the last one taken; waits for none."""
+        limit = time.monotonic() + seconds
+        self._pump(seconds=0.01)
+        while time.monotonic() < limit:
+            self._pump(seconds=0.05)
+        return self.new
+
+    def wait_closed(self, dialog, seconds=20.0):
+        wait_for("the dialog to be closed", lambda: self._pump() or dialog.closed, seconds)
+
+    def stop(self):
+        self.socket.close()
+        self.process.stop()
+
+
+class Monitor:
+    """What passes on the session bus, as busctl tells it."""
+
+    def __init__(self, session):
+        self.path = session.file("monitor.json")
+        self.offset = os.path.getsize(self.path) if os.path.exists(self.path) else 0
+        with open(self.path, "ab") as out:
+            self.process = Process(["busctl", "--address=" + session.address, "monitor",
+                                    "--json=short"], log=session.file("monitor.log"),
+                                   env=session.env, stdout=out)
+        wait_for("the bus monitor", lambda: "Monitoring bus" in self.process.log()
+                 or os.path.getsize(self.path) > self.offset)
+
+    def messages(self):
+        """Every message so far, with objects as lists of pairs: a key that came twice stays so."""
+        with open(self.path, "rb") as f:
+            f.seek(self.offset)
+            lines = f.read().split(b"\n")[:-1]
+        return [dict(json.loads(line, object_pairs_hook=list)) for line in lines if line]
+
+    def calls(self, interface, member, count=1):
+        """The arguments of each such call, once there are count: [[argument…]…]."""
+        def found():
+            calls = [m for m in self.messages() if m["type"] == "method_call"
+                     and m.get("interface") == interface and m.get("member") == member]
+            return calls if len(calls) >= count else None
+        return [untangle(dict(m["payload"])) for m in wait_for(f"{count} calls of {member}", found)]
+
+    def stop(self):
+        self.process.stop()
+
+
+def untangle(payload):
+    """busctl's argument list, with every a{sv} as [(key, {"type": …, "data": …})…]."""
+    def pairs(argument):
+        # An object came as a list of tuples, an array as a list of lists.
+        if isinstance(argument, list) and all(isinstance(e, tuple) for e in argument):
+            return [(key, dict(value)) for key, value in argument]
+        return argument
+    return [pairs(argument) for argument in payload["data"]]
+
+
+class HostSession:
+    """Started by its constructor; stop() leaves nothing."""
+
+    def __init__(self, directory, *, portal=True, activatable=False):
+        """portal: xdg-desktop-portal and the file chooser run.  activatable: the bus can start
+        xdg-desktop-portal by name."""
+        self.directory = directory
+        for name in ("run", "home", "data/applications", "config", "state", "cache", "portals",
+                     "services"):
+            os.makedirs(self.file(name), mode=0o700)
+        self.address = "unix:path=" + self.file("run/bus")
+        self.env = self._environment()
+        self.chooser = self.portal = None
+        self._write_configuration(activatable)
+        self.daemon = Process(["dbus-daemon", "--config-file=" + self.file("bus.conf"), "--nofork",
+                               "--nopidfile"], log=self.file("bus.log"), env=self.env)
+        wait_for("the session bus", lambda: os.path.exists(self.file("run/bus")))
+        self.bus = self.connect()
+        if portal or activatable:
+            self.chooser = Chooser(self)
+        if portal:
+            self.start_portal()
+
+    def file(self, *names):
+        return os.path.join(self.directory, *names)
+
+    @property
+    def home(self):
+        return self.file("home")
+
+    def _environment(self):
+        env = {name: os.environ[name] for name in ("PATH", "USER", "LOGNAME", "LANG",
+                                                    "ASAN_OPTIONS", "UBSAN_OPTIONS")
+               if name in os.environ}
+        env.update(HOME=self.home, XDG_RUNTIME_DIR=self.file("run"),
+                   XDG_DATA_HOME=self.file("data"), XDG_CONFIG_HOME=self.file("config"),
+                   XDG_STATE_HOME=self.file("state"), XDG_CACHE_HOME=self.file("cache"),
+                   XDG_CURRENT_DESKTOP="sidebustest", XDG_DESKTOP_PORTAL_DIR=self.file("portals"),
+                   DBUS_SESSION_BUS_ADDRESS=self.address, GIO_USE_VFS="local",
+                   GSETTINGS_BACKEND="memory")
+        return env
+
+    def _write(self, name, text):
+        with open(self.file(name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def _write_configuration(self, activatable):
+        self._write("bus.conf", BUS_CONFIG.format(socket=self.file("run/bus"),
+                                                  services=self.file("services")))
+        self._write("portals/sidebustest.portal", PORTAL_FILE.format(name=chooser.NAME))
+        # Read since 1.17, and only there when XDG_DESKTOP_PORTAL_DIR is set.
+        self._write("portals/portals.conf", "[preferred]\ndefault=sidebustest\n")
+        for name, program in ACTIVATABLE.items():
+            if name != DESKTOP or activatable:
+                self._write(f"services/{name}.service",
+                            f"[D-BUS Service]\nName={name}\nExec={LIBEXEC}/{program}\n")
+
+    def connect(self):
+        """Another program's connection to the session bus."""
+        flags = (Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT
+                 | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION)
+        return Gio.DBusConnection.new_for_address_sync(self.address, flags, None, None)
+
+    def owner(self, name):
+        try:
+            reply = self.bus.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                       "org.freedesktop.DBus", "GetNameOwner",
+                                       GLib.Variant("(s)", (name,)), None, 0, 5000, None)
+            return reply.unpack()[0]
+        except GLib.Error:
+            return None
+
+    def start_portal(self):
+        self.portal = Process([LIBEXEC + "/xdg-desktop-portal", "-v"],
+                              log=self.file("portal.log"), env=self.env)
+        wait_for("xdg-desktop-portal", lambda: self.owner(DESKTOP)
+                 or (not self.portal.running() and self._fail("xdg-desktop-portal ended")))
+
+    def _fail(self, text):
+        raise AssertionError(f"{text}:\n{self.portal.log()}")
+
+    def monitor(self):
+        return Monitor(self)
+
+    def stop(self):
+        for part in (self.portal, self.chooser):
+            if part:
+                part.stop()
+        self.bus.close_sync(None)
+        self.daemon.stop()
+        # What the bus started itself ends when the bus goes; its mount with it, or by us.
+        subprocess.run(["fusermount3", "-uzq", self.file("run/doc")], capture_output=True,
+                       check=False)
+
+

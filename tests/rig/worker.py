@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""worker.py BUILD SOURCE ROOT REPORT_FD FILE TEST...: runs tests of one integration file.
+
+Each test is said on REPORT_FD as a JSON line when it begins and when it has ended, so that the
+runner can kill a test that hangs and start a new worker for the rest.
+"""
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from rig import linux, processes  # noqa: E402  (the path is set above)
+from rig.environment import Env  # noqa: E402
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def failure(env):
+    """What went wrong, with the ends of the logs that may say why."""
+    text = traceback.format_exc()
+    for name in ("sidebus", "agent"):
+        part = env.shared.get(name)
+        if part:
+            lines = part.log().splitlines()[-25:]
+            text += f"--- end of the log of {part.process.name}\n" + "\n".join(lines) + "\n"
+    return text
+
+
+def run_one(env, test):
+    env.begin()
+    problem = None
+    try:
+        test(env)
+    except Exception:
+        problem = failure(env)
+    try:
+        env.end()
+    except Exception:
+        problem = problem or failure(env)
+    return problem
+
+
+def main():
+    build, source, root, report_fd, path, *names = sys.argv[1:]
+    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    report = os.fdopen(int(report_fd), "w", buffering=1)
+    os.set_inheritable(report.fileno(), False)
+    env = Env(build, source, root)
+    try:
+        module = load(path)
+        for name in names:
+            report.write(json.dumps({"begin": name}) + "\n")
+            started = time.monotonic()
+            problem = run_one(env, getattr(module, name))
+            report.write(json.dumps({"end": name, "problem": problem,
+                                     "seconds": time.monotonic() - started}) + "\n")
+        env.stop()
+    finally:
+        processes.kill_descendants()
+
+
+if __name__ == "__main__":
+    main()
