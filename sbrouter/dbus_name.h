@@ -5,16 +5,17 @@
  * D-Bus specification, "Valid Names", "Valid Object Paths", "Valid Signatures".
  * Every function takes bytes and their number: no NUL is needed, and a NUL among
  * them is an invalid character like any other.  The verdicts are libdbus's (a
- * fuzzer compares them), so "valid" here means that no libdbus, GDBus or sd-bus
- * peer will drop its connection over it.
+ * fuzzer compares them), except that signatures nest as sd-bus counts, which is
+ * stricter: what is valid here makes no libdbus, GDBus or sd-bus peer drop its
+ * connection.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DBUS_NAME_MAX      255u /* bytes: interface, member, error and bus names */
-#define DBUS_SIGNATURE_MAX 255u
+#define DBUS_NAME_MAX        255u /* bytes: interface, member, error and bus names */
+#define DBUS_SIGNATURE_MAX   255u
 #define DBUS_SIGNATURE_DEPTH 32u /* of arrays; and of structs and dict entries together */
 
 /* ":1.42".  As in libdbus the part after the colon may be empty: no such name ever exists. */
@@ -23,7 +24,7 @@ bool dbus_name_is_unique(const char *s, size_t n);
 bool dbus_name_is_well_known(const char *s, size_t n);
 /* One or the other: what may stand in DESTINATION and SENDER. */
 bool dbus_name_is_bus(const char *s, size_t n);
-/* A well-known name, or its first elements: the value of arg0namespace. */
+/* A bus name, or the first elements of a well-known one: the value of arg0namespace. */
 bool dbus_name_is_namespace(const char *s, size_t n);
 bool dbus_name_is_interface(const char *s, size_t n);
 /* Same grammar as interfaces. */

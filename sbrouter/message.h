@@ -21,7 +21,8 @@
 #include "common/limits.h"
 #include "sbrouter/body.h"
 
-#define MESSAGE_FIXED 16u /* bytes that message_frame() needs */
+#define MESSAGE_FIXED      16u  /* bytes that message_frame() needs */
+#define MESSAGE_STAMP_ROOM 272u /* kept free, so that no SENDER lifts a message over the limit */
 
 /* Types above MESSAGE_SIGNAL are valid and to be ignored (specification, "Message Format"). */
 enum message_type {
@@ -59,7 +60,7 @@ enum {
         MESSAGE_E_VERSION,  /* not protocol version 1 */
         MESSAGE_E_SERIAL,   /* serial or reply serial 0 */
         MESSAGE_E_HEADER_SIZE, /* over LIMIT_HEADER_BYTES */
-        MESSAGE_E_SIZE,     /* header and body over LIMIT_MESSAGE_BYTES */
+        MESSAGE_E_SIZE,     /* over LIMIT_MESSAGE_BYTES once it is stamped */
         MESSAGE_E_FORM,     /* the field array is not a valid a(yv) */
         MESSAGE_E_PADDING,  /* padding is not zero */
         MESSAGE_E_FIELD,    /* field code 0, or a known field of another type */
@@ -78,7 +79,7 @@ struct message_frame {
         uint32_t n_fields; /* bytes of the field array */
         uint32_t n_header; /* 16 + n_fields + padding: where the body starts */
         uint32_t n_body;
-        uint32_t n; /* n_header + n_body, at most LIMIT_MESSAGE_BYTES */
+        uint32_t n; /* n_header + n_body, at most LIMIT_MESSAGE_BYTES - MESSAGE_STAMP_ROOM */
 };
 
 /* s is NULL when the field is absent; else s[n] is NUL and there is none before it. */
@@ -113,7 +114,8 @@ int message_frame(const void *data, size_t n, struct message_frame *ret);
 /*
  * Parses and validates the header of the message at data.  n may be any number of
  * bytes from there; MESSAGE_E_MORE when the header is not complete.  The body need
- * not be there yet, but nobody may read ret->body before it is.  0 or MESSAGE_E_*.
+ * not be there yet, but nobody may read ret->body before it is.  0 or MESSAGE_E_*;
+ * after a verdict *ret means nothing.
  */
 int message_parse(const void *data, size_t n, struct message *ret);
 

@@ -44,8 +44,7 @@ struct sasl {
         uint8_t state;   /* enum sasl_state */
         uint8_t n_lines; /* received so far */
         uint8_t flags;   /* SASL_ALLOW_x */
-        uint8_t mechanism;
-        bool fds;         /* agreed on descriptors; final once state is SASL_DONE */
+        bool fds;        /* agreed on descriptors; final once state is SASL_DONE */
         uint16_t n_seen;  /* bytes of the unfinished line that hold no line end */
 };
 
