@@ -200,6 +200,8 @@ static size_t finish(int n) {
 }
 
 size_t greeting_format_client(char buf[LIMIT_GREETING_LINE], uint32_t uid, uint32_t pid) {
+        if (pid == 0)
+                return finish(snprintf(buf, LIMIT_GREETING_LINE, MAGIC "1 CLIENT uid=%u\n", uid));
         return finish(snprintf(buf, LIMIT_GREETING_LINE, MAGIC "1 CLIENT uid=%u pid=%u\n", uid, pid));
 }
 

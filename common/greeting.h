@@ -42,7 +42,7 @@ struct greeting {
 int greeting_parse(const void *data, size_t n, struct greeting *ret);
 /* The <name> and <text> of the answering ERROR line. */
 const char *greeting_error_name(int e);
-/* Writes the CLIENT line with its newline to buf; its length. */
+/* Writes the CLIENT line with its newline to buf; its length.  pid 0 (not known) is left out. */
 size_t greeting_format_client(char buf[LIMIT_GREETING_LINE], uint32_t uid, uint32_t pid);
 size_t greeting_format_ok(char buf[LIMIT_GREETING_LINE], const char *token);
 size_t greeting_format_error(char buf[LIMIT_GREETING_LINE], int e);

@@ -41,5 +41,12 @@
 #define LIMIT_LOG_LINE_BYTES   2048u /* journald's default LineMax is 48 KiB; ours are one sentence */
 
 /* --- sbagent (in the guest) --------------------------------------------------------------- */
-#define LIMIT_AGENT_CLIENTS 512u    /* as many as the bus takes */
-#define LIMIT_AGENT_BUFFER  262144u /* bytes in flight per direction before the reader is paused */
+#define LIMIT_AGENT_CLIENTS         512u    /* as many as the bus takes */
+#define LIMIT_AGENT_CLIENTS_UID     256u    /* of one user: dbus-daemon's value; another user finds room */
+#define LIMIT_AGENT_LISTENERS       8u      /* sockets from systemd: a unit has one or two */
+#define LIMIT_AGENT_BUFFER          262144u /* bytes in flight per direction before the reader is paused */
+#define LIMIT_AGENT_VALUE_BYTES     256u    /* a credential: an address is the longest */
+#define LIMIT_AGENT_BACKOFF_MS      5000u   /* between two tries: a person sees the host come back */
+#define LIMIT_AGENT_GRACE_SECONDS   30u     /* one direction ended, the other silent: longer than any reply takes */
+#define LIMIT_AGENT_REFUSAL_SECONDS 5u      /* to hear why there is no host; clients need milliseconds */
+#define LIMIT_AGENT_LINGER_SECONDS  2u      /* to close after it was told; a slow client is cut */

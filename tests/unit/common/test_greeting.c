@@ -18,6 +18,9 @@ static void test_client(void) {
         CHECK_EQ_INT(g.uid, 4294967294u);
         CHECK_EQ_INT(g.pid, 2147483647u);
         CHECK_EQ_INT(g.n, n);
+        n = greeting_format_client(buf, 0, 0); /* a process of another pid namespace */
+        CHECK_EQ_INT(greeting_parse(buf, n, &g), 0);
+        CHECK(g.has_uid && g.uid == 0 && !g.has_pid);
 }
 
 static void test_forms(void) {
