@@ -38,7 +38,7 @@ class Env:
     # --- one test ------------------------------------------------------------------------
 
     def begin(self):
-        self.tmp = self._directory()
+        self.tmp = self.directory()
 
     def end(self):
         """Closes what the test opened, and parts of the chain that died."""
@@ -59,9 +59,7 @@ class Env:
         """The next test starts with no dialog open; a chain that died is started anew."""
         session, sidebus = self.shared.get("session"), self.shared.get("sidebus")
         if session and session.chooser:
-            for dialog in session.chooser.opened():
-                session.chooser.answer(dialog, 2, {})
-            session.chooser.new.clear()
+            session.chooser.settle()
         agent = self.shared.get("agent")
         if (sidebus and not sidebus.process.running()) or (agent and not agent.process.running()):
             self.stop_chain()
@@ -78,7 +76,8 @@ class Env:
         if session:
             session.stop()
 
-    def _directory(self):
+    def directory(self):
+        """A new directory with a short path; it goes when the run ends."""
         self.count += 1
         path = os.path.join(self.root, f"{os.getpid()}.{self.count}")
         os.mkdir(path, 0o700)
@@ -97,17 +96,17 @@ class Env:
 
     @property
     def session(self):
-        return self._part("session", lambda: HostSession(self._directory()))
+        return self._part("session", lambda: HostSession(self.directory()))
 
     @property
     def sidebus(self):
         session = self.session
-        return self._part("sidebus", lambda: Sidebus(self.build, self._directory(), session.env))
+        return self._part("sidebus", lambda: Sidebus(self.build, self.directory(), session.env))
 
     @property
     def agent(self):
         sidebus = self.sidebus
-        return self._part("agent", lambda: Agent(self.build, self._directory(), sidebus.listen))
+        return self._part("agent", lambda: Agent(self.build, self.directory(), sidebus.listen))
 
     @property
     def chooser(self):
@@ -129,13 +128,15 @@ class Env:
     # --- parts of a test's own --------------------------------------------------------------
 
     def own_session(self, **arguments):
-        return self.closing(HostSession(os.path.join(self.tmp, "s"), **arguments))
+        return self.closing(HostSession(self.directory(), **arguments))
 
     def own_sidebus(self, session=None, **arguments):
         """Not stopped after the test: tests of the end of things use it."""
         session = session or self.session
-        name = f"i{len(os.listdir(self.tmp))}"
-        return Sidebus(self.build, os.path.join(self.tmp, name), session.env, **arguments)
+        return Sidebus(self.build, self.directory(), session.env, **arguments)
+
+    def own_agent(self, sidebus):
+        return self.closing(Agent(self.build, self.directory(), sidebus.listen))
 
     def host_file(self, name, content=b"", mode=0o644):
         """A file of the person's, in a directory of this test's own; its path."""

@@ -11,6 +11,7 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 
@@ -61,7 +62,8 @@ class Dialog:
         self.pairs = event["options"]
         self.options = {key: value for key, (_, value) in event["options"]}
         self.types = {key: kind for key, (kind, _) in event["options"]}
-        self.closed = False
+        self.closed = False  # the portal took it back
+        self.answered = False
 
     def path_option(self, key):
         """The bytes of a path option, without the NUL at its end."""
@@ -124,6 +126,7 @@ class Chooser:
         return next(d for d in reversed(self.dialogs) if d.handle == handle)
 
     def answer(self, dialog, response, results):
+        dialog.answered = True
         command = {"handle": dialog.handle, "response": response, "results": results}
         self.socket.sendall(json.dumps(command).encode() + b"\n")
         wait_for("the chooser to answer", lambda: self._pump("answered", dialog.handle))
@@ -146,6 +149,19 @@ class Chooser:
             self._pump(seconds=0.05)
         return self.new
 
+    def settle(self):
+        """No dialog is left open: those whose program has gone are closed, others ended here."""
+        self._pump(seconds=0.01)
+        limit = time.monotonic() + 2
+        while time.monotonic() < limit and self._open():
+            self._pump(seconds=0.05)
+        for dialog in self._open():
+            self.answer(dialog, 2, {})
+        self.new.clear()
+
+    def _open(self):
+        return [d for d in self.dialogs if not d.closed and not d.answered]
+
     def wait_closed(self, dialog, seconds=20.0):
         wait_for("the dialog to be closed", lambda: self._pump() or dialog.closed, seconds)
 
@@ -158,19 +174,17 @@ class Monitor:
     """What passes on the session bus, as busctl tells it."""
 
     def __init__(self, session):
-        self.path = session.file("monitor.json")
-        self.offset = os.path.getsize(self.path) if os.path.exists(self.path) else 0
-        with open(self.path, "ab") as out:
+        handle, self.path = tempfile.mkstemp(prefix="monitor-", dir=session.directory)
+        with os.fdopen(handle, "wb") as out:
             self.process = Process(["busctl", "--address=" + session.address, "monitor",
-                                    "--json=short"], log=session.file("monitor.log"),
+                                    "--json=short"], log=self.path + ".log",
                                    env=session.env, stdout=out)
         wait_for("the bus monitor", lambda: "Monitoring bus" in self.process.log()
-                 or os.path.getsize(self.path) > self.offset)
+                 or os.path.getsize(self.path))
 
     def messages(self):
         """Every message so far, with objects as lists of pairs: a key that came twice stays so."""
         with open(self.path, "rb") as f:
-            f.seek(self.offset)
             lines = f.read().split(b"\n")[:-1]
         return [dict(json.loads(line, object_pairs_hook=list)) for line in lines if line]
 

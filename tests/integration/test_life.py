@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: MIT
+"""An instance starts, or says why it cannot; it ends, and leaves nothing."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+from rig import processes
+from rig.guest import FILE_CHOOSER, GLib, GuestClient
+from rig.processes import wait_for
+from rig.session import HostSession
+from rig.sidebus import in_namespace, left_behind
+
+
+def client_of(env, sidebus):
+    return env.closing(GuestClient(env.own_agent(sidebus).address))
+
+
+def is_gone(sidebus, pids):
+    def clean():
+        return not left_behind(sidebus, pids)
+    try:
+        wait_for("nothing to be left", clean, 10)
+    except processes.Timeout:
+        raise AssertionError("left behind:\n" + left_behind(sidebus, pids)) from None
+
+
+def fails(env, pattern, session=None, **arguments):
+    """It ends by itself, not with 0, says one line of error that matches, and leaves nothing."""
+    before = set(processes.descendants())
+    sidebus = env.own_sidebus(session, ready=False,
+                              extra_env={"SIDEBUS_LOG_PREFIX": "1", **arguments.pop("extra", {})},
+                              **arguments)
+    code = sidebus.process.wait(40)
+    log = sidebus.log()
+    assert code > 0, (code, log)
+    errors = [line[3:] for line in log.splitlines() if re.match(r"<[0-3]>", line)]
+    assert len(errors) == 1 and re.search(pattern, errors[0]), \
+        f"not one error line with /{pattern}/:\n{log}"
+    assert not sidebus.notify.has("READY=1")
+    wait_for("no process to be left", lambda: set(processes.descendants()) <= before)
+    is_gone(sidebus, [])
+    sidebus.notify.close()
+    return sidebus
+
+
+# --- it starts -------------------------------------------------------------------------------
+
+def test_processes(env):
+    """two routers, the translator and the three daemons run; each ours in its own address space"""
+    names = [os.path.basename(argv[0]) for argv in env.sidebus.children().values() if argv]
+    for name, count in (("sbrouter", 2), ("sbportal", 1), ("xdg-document-portal", 1),
+                        ("xdg-permission-store", 1)):
+        assert names.count(name) == count, names
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def test_no_privileges(env):
+    """no new privileges anywhere; no capabilities and a filter in what parses the guest's bytes"""
+    pids = {env.sidebus.process.pid: ["sbsupervisor"], **env.sidebus.children()}
+    for pid, argv in pids.items():
+        status = status_of(pid)
+        assert status["NoNewPrivs"] == "1", (argv, status["NoNewPrivs"])
+        if os.path.basename(argv[0]) in ("sbrouter", "sbportal"):
+            assert status["Seccomp"] == "2", argv
+            for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                assert int(status[kind], 16) == 0, (argv, kind, status[kind])
+
+
+def test_descriptors(env):
+    """sbrouter and sbportal hold only what they were given"""
+    for pid, argv in env.sidebus.children().items():
+        if os.path.basename(argv[0]) not in ("sbrouter", "sbportal"):
+            continue
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            target = os.readlink(f"/proc/{pid}/fd/{fd}")
+            assert re.match(r"(socket|pipe|anon_inode):|/dev/null$", target), (argv, fd, target)
+
+
+def test_sockets_private(env):
+    """the listening sockets are 0600, their directory 0700"""
+    for path in (env.sidebus.listen, os.path.join(env.sidebus.debug, "vm.sock"),
+                 os.path.join(env.sidebus.debug, "private.sock")):
+        assert os.stat(path).st_mode & 0o777 == 0o600, path
+        assert os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700, path
+
+
+def test_mount_invisible(env):
+    """the documents are mounted nowhere but in the instance's own namespace"""
+    assert os.path.isdir(env.sidebus.documents)
+    assert not processes.mounts_below(env.sidebus.directory)
+
+
+def test_debug_sockets(env):
+    """--debug-access: the VM bus and the private bus answer tools on the host"""
+    for name, service in (("vm.sock", "org.freedesktop.portal.Desktop"),
+                          ("private.sock", "org.freedesktop.portal.Documents")):
+        address = "unix:path=" + os.path.join(env.sidebus.debug, name)
+        client = env.closing(GuestClient(address))
+        assert client.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
+                           GLib.Variant("(s)", (service,)), destination="org.freedesktop.DBus")[0]
+
+
+def test_ready_status(env):
+    """READY comes once a guest can connect, with a status line"""
+    text = env.sidebus.notify.read()
+    assert text.count("READY=1") == 1 and "STATUS=" in text, text
+
+
+def test_activated_portal(env):
+    """no portal runs but the bus can start one: it is started"""
+    session = env.own_session(portal=False, activatable=True)
+    client = client_of(env, env.closing(env.own_sidebus(session)))
+    assert client.get(FILE_CHOOSER, "version")
+
+
+def test_two_instances(env):
+    """two VMs at once do not meet"""
+    first, second = (env.closing(env.own_sidebus(vm=name)) for name in ("one", "two"))
+    clients = [client_of(env, s) for s in (first, second)]
+    for client, vm in zip(clients, ("one", "two")):
+        client.open_file(title="T")
+        assert env.dialog().title == f"{vm}: T"
+
+
+# --- it cannot start -------------------------------------------------------------------------
+
+def test_no_portal(env):
+    """no host portal, and none can be started"""
+    fails(env, "(?i)portal", env.own_session(portal=False))
+
+
+def test_no_session_bus(env):
+    """no session bus: none named, none there"""
+    session = env.session
+    for address in ("", "unix:path=/nonexistent/bus"):
+        fails(env, "(?i)session bus", session, extra={"DBUS_SESSION_BUS_ADDRESS": address,
+                                                      "XDG_RUNTIME_DIR": env.tmp})
+
+
+def test_no_namespaces(env):
+    """user namespaces are not allowed"""
+    fails(env, "(?i)namespace", before=in_namespace("no-namespaces"))
+
+
+def test_no_fuse(env):
+    """/dev/fuse is missing"""
+    fails(env, "(?i)/dev/fuse|FUSE", before=in_namespace("no-fuse"))
+
+
+def test_no_fusermount(env):
+    """fusermount3 is missing"""
+    fails(env, "(?i)fusermount3", before=in_namespace("no-fusermount"))
+
+
+def test_programs_missing(env):
+    """a program it starts is missing: the line names it"""
+    for variable in ("SIDEBUS_DOCUMENT_PORTAL", "SIDEBUS_PERMISSION_STORE"):
+        fails(env, "/nonexistent/daemon", extra={variable: "/nonexistent/daemon"})
+
+
+def test_program_fails(env):
+    """a program it starts ends at once: the line names it"""
+    fails(env, "document-portal|/bin/false", extra={"SIDEBUS_DOCUMENT_PORTAL": "/bin/false"})
+
+
+def test_socket_in_use(env):
+    """the socket's path is in use by another program"""
+    path = os.path.join(env.tmp, "used")
+    server = env.closing(socket.socket(socket.AF_UNIX))
+    server.bind(path)
+    server.listen()
+    fails(env, re.escape(path), listen=path)
+    assert os.path.exists(path)
+
+
+def test_socket_not_ours(env):
+    """something else than a socket is at the socket's path: it stays"""
+    path = os.path.join(env.tmp, "precious")
+    with open(path, "w", encoding="ascii") as f:
+        f.write("precious")
+    fails(env, re.escape(path), listen=path)
+    with open(path, encoding="ascii") as f:
+        assert f.read() == "precious"
+
+
+def test_socket_stale(env):
+    """a socket file that nobody listens on any more is replaced"""
+    path = os.path.join(env.tmp, "stale")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+    assert client_of(env, env.closing(env.own_sidebus(listen=path))).get(FILE_CHOOSER, "version")
+
+
+def test_socket_too_long(env):
+    """the socket's path is longer than a socket address holds"""
+    fails(env, r"(?i)long|107|bytes", listen=os.path.join(env.tmp, "x" * 108))
+
+
+def test_directory_open(env):
+    """the socket's directory is open to others"""
+    directory = os.path.join(env.tmp, "open")
+    os.mkdir(directory)
+    os.chmod(directory, 0o755)
+    fails(env, re.escape(directory), listen=os.path.join(directory, "s"))
+
+
+def test_vm_names(env):
+    """odd VM names: refused with the rule, whatever is in them"""
+    for name in ("", "a/b", "..", ".hidden", "-x", "a b", "é", "x" * 65, "a\n<0>b", "a\x1b[31m"):
+        sidebus = fails(env, "VM name|--vm", vm=name)
+        assert "\x1b" not in sidebus.log()
+
+
+def test_config_key(env):
+    """a bad key or value in the configuration: file and line are named"""
+    for text, line in (("[VM]\nLable=x\n", 2), ("# x\n\n[Nothing]\nx=y\n", 4),
+                       ("[Documents]\nOpen=maybe\n", 2), ("Label=x\n", 1),
+                       ("[VM]\nLabel\n", 2), ("[VM]\nListen=unix:relative\n", 2)):
+        fails(env, rf"sidebus\.conf:{line}\b", config=text)
+
+
+def test_config_missing(env):
+    """--config names a file that is not there"""
+    fails(env, "/nonexistent.conf", arguments=["--config", "/nonexistent.conf"])
+
+
+def test_runtime_directory(env):
+    """the runtime directory cannot be made"""
+    fails(env, "/nonexistent/run", arguments=["--runtime-dir", "/nonexistent/run"])
+
+
+def test_usage(env):
+    """unknown options, missing ones"""
+    program = os.path.join(env.build, "sbsupervisor")
+    for arguments in (["--nothing"], [], ["--vm"], ["--vm", "x", "operand"]):
+        done = subprocess.run([program, *arguments], env=env.session.env, capture_output=True,
+                              text=True, timeout=30, check=False)
+        assert done.returncode > 0 and len(done.stderr.splitlines()) == 1, done
+    for flag, pattern in (("--version", r"\d"), ("--help", "--listen")):
+        done = subprocess.run([program, flag], env={}, capture_output=True, text=True, timeout=30,
+                              check=False)
+        assert done.returncode == 0 and re.search(pattern, done.stdout), done
+
+
+def test_second_of_a_vm(env):
+    """a second instance of the same VM is refused, the first goes on"""
+    first = env.closing(env.own_sidebus())
+    again = ["--runtime-dir", first.file("rt"), "--state-dir", first.file("state")]
+    before = set(processes.descendants())
+    second = env.own_sidebus(arguments=again, ready=False)
+    assert second.process.wait() > 0, second.log()
+    second.notify.close()
+    wait_for("no process to be left", lambda: set(processes.descendants()) <= before)
+    assert client_of(env, first).get(FILE_CHOOSER, "version")
+
+
+# --- it ends ---------------------------------------------------------------------------------
+
+def busy(env, session=None):
+    """An instance with a document, an open dialog and a client: (sidebus, its processes)."""
+    sidebus = env.own_sidebus(session)
+    client = client_of(env, sidebus)
+    request = client.open_file()
+    env.dialog().pick(env.host_file("document", b"content"))
+    with open(request.path_of_one(), "rb") as f:
+        assert f.read() == b"content"
+    client.open_file(title="left open")
+    return sidebus, list(sidebus.children()), env.dialog()
+
+
+def test_stop(env):
+    """SIGTERM, busy: the dialog is closed, it ends with 0 and leaves nothing"""
+    sidebus, pids, dialog = busy(env)
+    assert sidebus.stop() == 0, sidebus.log()
+    env.chooser.wait_closed(dialog)
+    is_gone(sidebus, pids)
+
+
+def test_stop_says_so(env):
+    """SIGTERM: STOPPING=1 is said"""
+    sidebus = env.own_sidebus()
+    assert sidebus.process.stop() == 0
+    assert sidebus.notify.has("STOPPING=1")
+    sidebus.notify.close()
+
+
+def test_stop_early(env):
+    """SIGTERM at any moment of the start: it ends and leaves nothing"""
+    for milliseconds in (0, 2, 5, 10, 20, 40, 80, 160):
+        before = set(processes.descendants())
+        sidebus = env.own_sidebus(ready=False)
+        time.sleep(milliseconds / 1000)
+        code = sidebus.stop()
+        # Before it can handle the signal, the signal ends it.
+        assert code in (0, -signal.SIGTERM), (milliseconds, code, sidebus.log())
+        wait_for("no process to be left", lambda: set(processes.descendants()) <= before)
+        is_gone(sidebus, [])
+
+
+def test_kill(env):
+    """kill -9 of the supervisor: processes and mounts go at once"""
+    sidebus, pids, dialog = busy(env)
+    sidebus.kill()
+    wait_for("the processes to be gone",
+             lambda: all((processes.status(p) or "  Z")[1] in "Z" for p in pids), 10)
+    assert not processes.mounts_below(sidebus.directory)
+    env.chooser.wait_closed(dialog)
+
+
+def test_kill_start(env):
+    """kill -9, then a start of the same VM: path names are taken over, documents are still there"""
+    sidebus, _, _ = busy(env)
+    known = sidebus.exported()
+    sidebus.kill()
+    again = env.closing(env.own_sidebus(listen=sidebus.listen, arguments=[
+        "--runtime-dir", sidebus.file("rt"), "--state-dir", sidebus.file("state")]))
+    assert again.exported() == known
+    assert client_of(env, again).get(FILE_CHOOSER, "version")
+
+
+def test_kill_cleanup(env):
+    """kill -9, then --cleanup: nothing is left"""
+    sidebus, pids, _ = busy(env)
+    sidebus.kill()
+    done = subprocess.run([*sidebus.argv, "--cleanup"], env=sidebus.env, capture_output=True,
+                          text=True, timeout=30, check=False)
+    assert done.returncode == 0, done
+    is_gone(sidebus, pids)
+    # Where there is nothing to clean up it says nothing and is content.
+    done = subprocess.run([*sidebus.argv, "--cleanup"], env=sidebus.env, capture_output=True,
+                          text=True, timeout=30, check=False)
+    assert done.returncode == 0 and not done.stderr, done
+
+
+def test_child_dies(env):
+    """a process of it dies: the instance ends, with an error, and leaves nothing"""
+    for program in ("sbportal", "sbrouter", "xdg-document-portal", "xdg-permission-store"):
+        sidebus = env.own_sidebus()
+        pids = list(sidebus.children())
+        os.kill(sidebus.child(program), signal.SIGKILL)
+        assert sidebus.process.wait() > 0, (program, sidebus.log())
+        sidebus.notify.close()
+        is_gone(sidebus, pids)
+        assert program in sidebus.log(), program
+
+
+def test_runtime_directory_gone(env):
+    """the runtime directory is removed under it: it still ends cleanly"""
+    sidebus = env.own_sidebus()
+    pids = list(sidebus.children())
+    shutil.rmtree(sidebus.file("rt"), ignore_errors=True)
+    assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
+    sidebus.stop()
+    is_gone(sidebus, pids)
+
+
+def test_documents_stay(env):
+    """documents and the app id outlive the instance"""
+    first, _, _ = busy(env)
+    known = first.exported()
+    assert known
+    first.stop()
+    again = env.closing(env.own_sidebus(arguments=["--state-dir", first.file("state")]))
+    assert again.exported() == known
+
+
+def test_session_bus_ends(env):
+    """the session bus goes away: the instance ends, and leaves nothing"""
+    session = HostSession(env.directory())
+    sidebus = env.own_sidebus(session)
+    pids = list(sidebus.children())
+    session.stop()
+    assert sidebus.process.wait() >= 0, sidebus.log()
+    sidebus.notify.close()
+    is_gone(sidebus, pids)
