@@ -11,7 +11,7 @@ VERSION    := $(shell cat VERSION)
 # make check SAN=address,undefined runs everything under the sanitizers, in its own directory.
 SAN        ?=
 ifneq ($(SAN),)
-O          := $(O)/san
+override O := $(O)/san
 endif
 
 PROGRAMS := sbsupervisor sbrouter sbportal sbagent
@@ -33,7 +33,11 @@ VIRTIOFSD        ?= /usr/libexec/virtiofsd
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough
-HARDENING := -fstack-protector-strong -fPIE -fstack-clash-protection -ftrivial-auto-var-init=zero
+HARDENING := -fstack-protector-strong -fPIE -fstack-clash-protection
+# clang before 16 wants a second flag for this one, and warns of it later.
+ifeq ($(findstring clang,$(CC)),)
+HARDENING += -ftrivial-auto-var-init=zero
+endif
 ifeq ($(SAN),)
 OPT      := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 else
@@ -49,10 +53,11 @@ ALL_CFLAGS = -std=gnu11 -I. $(DEFINES) $(OPT) $(WARNINGS) $(WERROR) $(HARDENING)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 pkg-libs    = $(shell $(PKG_CONFIG) --libs $(1))
 
+# Objects lie under obj/, beside the programs: sbrouter the program is not sbrouter/ the directory.
 # Every .c of a directory but main.c is in that directory's archive; tests link the archive.
 sources  = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
 archive  = $(O)/lib$(1).a
-objects  = $(patsubst %.c,$(O)/%.o,$(call sources,$(1)))
+objects  = $(patsubst %.c,$(O)/obj/%.o,$(call sources,$(1)))
 SUPPORT := $(O)/libipc.a $(O)/libcommon.a
 
 V ?=
@@ -68,12 +73,12 @@ endef
 $(foreach d,$(DIRS),$(eval $(call directory-rules,$(d))))
 
 define program-rules
-$$(O)/$(1): $$(O)/$(1)/main.o $$(call archive,$(1)) $$(SUPPORT)
+$$(O)/$(1): $$(O)/obj/$(1)/main.o $$(call archive,$(1)) $$(SUPPORT)
 	$$(call say,LINK,$$@)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call pkg-libs,$$(libs-$(1)))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program-rules,$(p))))
 
-$(O)/%.o: %.c
+$(O)/obj/%.o: %.c
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # --- unit tests and fuzzers: tests/unit/DIR/test_X.c and tests/fuzz/DIR/fuzz_X.c link lib DIR ------
@@ -84,16 +89,16 @@ FUZZ_BIN := $(patsubst tests/%.c,$(O)/tests/%,$(FUZZ))
 dir-of = $(word 3,$(subst /, ,$(1)))
 
 define test-rules
-$(patsubst tests/%.c,$(O)/tests/%,$(1)): $(O)/$(1:.c=.o) $(2) $$(call archive,$(call dir-of,$(1))) $$(SUPPORT)
+$(patsubst tests/%.c,$(O)/tests/%,$(1)): $(O)/obj/$(1:.c=.o) $(2) $$(call archive,$(call dir-of,$(1))) $$(SUPPORT)
 	$$(call say,LINK,$$@)mkdir -p $$(@D) && $$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call pkg-libs,dbus-1 $$(libs-$(call dir-of,$(1))))
 endef
 $(foreach t,$(UNIT),$(eval $(call test-rules,$(t),)))
-$(foreach t,$(FUZZ),$(eval $(call test-rules,$(t),$(O)/tests/fuzz/replay.o)))
+$(foreach t,$(FUZZ),$(eval $(call test-rules,$(t),$(O)/obj/tests/fuzz/replay.o)))
 
 # A program the integration tests run as a D-Bus client or a helper: tests/rig/X.c
 RIG_BIN := $(patsubst tests/rig/%.c,$(O)/tests/rig/%,$(wildcard tests/rig/*.c))
-$(O)/tests/rig/%: $(O)/tests/rig/%.o $(SUPPORT)
-	$(call say,LINK,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(call pkg-libs,dbus-1 libsystemd)
+$(O)/tests/rig/%: $(O)/obj/tests/rig/%.o $(SUPPORT)
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(call pkg-libs,dbus-1 libsystemd)
 
 .PHONY: tests
 tests: all $(UNIT_BIN) $(FUZZ_BIN) $(RIG_BIN) ## build the test programs
@@ -136,4 +141,4 @@ clean: ## remove what was built (downloads under build/ too)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
--include $(patsubst %.c,$(O)/%.d,$(C_FILES) $(UNIT) $(FUZZ) $(wildcard tests/rig/*.c tests/fuzz/*.c))
+-include $(patsubst %.c,$(O)/obj/%.d,$(C_FILES) $(UNIT) $(FUZZ) $(wildcard tests/rig/*.c tests/fuzz/*.c))
