@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""sbportal in a guest's hands: the gate itself, asked for what it must not give."""
+
+import os
+import socket
+
+from gi.repository import Gio
+
+from rig import rogue_portal
+from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, pump
+from rig.processes import scale, wait_for
+
+DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+PEER = "org.freedesktop.DBus.Peer"
+
+
+class Gate:
+    """The connection that sbportal has to the supervisor, and the instance behind it."""
+
+    def __init__(self, env):
+        self.env = env
+        libexec = env.directory()
+        control = os.path.join(env.directory(), "c")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(control)
+            server.listen()
+            server.settimeout(20 * scale())
+            rogue_portal.make_libexec(libexec, env.build, env.source, control)
+            self.sidebus = env.own_sidebus(ready=False, extra_env={"SIDEBUS_LIBEXECDIR": libexec})
+            client, _ = server.accept()
+            with client:
+                _, (fd,), _, _ = socket.recv_fds(client, 16, 1)
+        stream = Gio.SocketConnection.new(Gio.Socket.new_from_fd(fd))
+        self.bus = Gio.DBusConnection.new_sync(
+            stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
+        self.sidebus.wait_ready()
+        self.signals = []
+        self.bus.signal_subscribe(None, REQUEST, None, None, None, Gio.DBusSignalFlags.NONE,
+                                  lambda *s: self.signals.append((s[2], s[4], s[5])))
+
+    def call(self, path, interface, member, arguments=None):
+        reply = self.bus.call_sync(None, path, interface, member, arguments, None,
+                                   Gio.DBusCallFlags.NONE, int(20000 * scale()), None)
+        return reply.unpack() if reply else ()
+
+    def refused(self, *call):
+        try:
+            reply = self.call(*call)
+        except GLib.Error as e:
+            return error_name(e)
+        raise AssertionError(f"{call} passed the gate: {reply}")
+
+    def ask(self, member="OpenFile", title="T", parent="", **options):
+        """Calls FileChooser on the gate; the handle."""
+        handle, = self.call(PATH, FILE_CHOOSER, member,
+                            GLib.Variant("(ssa{sv})", (parent, title, options)))
+        return handle
+
+    def response(self, handle):
+        def found():
+            pump()
+            return [v for path, member, v in self.signals
+                    if path == handle and member == "Response"]
+        return wait_for("the gate's Response", found)[0].unpack()
+
+    def close(self):
+        self.bus.close_sync(None)
+        self.sidebus.stop()
+
+
+def open_gate(env):
+    return env.closing(Gate(env))
+
+
+def test_gate_works(env):
+    """the gate answers what sbportal may ask; documents are named by id, never by host path"""
+    gate = open_gate(env)
+    host = env.host_file("picked %.txt", b"x")
+    handle = gate.ask()
+    env.dialog().pick(host)
+    response, results = gate.response(handle)
+    assert response == 0 and len(results["uris"]) == 1, results
+    scheme, _, rest = results["uris"][0].partition(":")
+    identifier, name = rest.split("/")
+    assert scheme == "doc" and identifier in gate.sidebus.exported(), results
+    assert name == "picked%20%25.txt" and env.tmp not in str(results), results
+
+
+def test_gate_built_in(env):
+    """Peer, Introspectable, ObjectManager, Properties.Set: sd-bus's own answers stay away"""
+    gate = open_gate(env)
+    with open("/etc/machine-id", encoding="ascii") as f:
+        host_id = f.read().strip()
+    for path in (PATH, "/", "/org/freedesktop/DBus", "/org/freedesktop/LogControl1"):
+        for interface, member, body in (
+                (PEER, "Ping", None), (PEER, "GetMachineId", None), (PEER, "Nothing", None),
+                ("org.freedesktop.DBus.Introspectable", "Introspect", None),
+                ("org.freedesktop.DBus.ObjectManager", "GetManagedObjects", None),
+                (PROPERTIES, "GetAll", GLib.Variant("(s)", ("",))),
+                (PROPERTIES, "GetAll", GLib.Variant("(s)", (PEER,))),
+                (PROPERTIES, "Set", GLib.Variant("(ssv)", (FILE_CHOOSER, "version",
+                                                            GLib.Variant("u", 9)))),
+                ("org.freedesktop.DBus", "Hello", None),
+                ("org.freedesktop.DBus", "RequestName", GLib.Variant("(su)", ("a.b", 0)))):
+            name = gate.refused(path, interface, member, body)
+            assert name.startswith("org.freedesktop."), (path, interface, member, name)
+            assert host_id not in gate.sidebus.log()
+    assert gate.call(PATH, PROPERTIES, "Get",
+                     GLib.Variant("(ss)", (FILE_CHOOSER, "version")))[0] >= 3
+
+
+def test_gate_nothing_else(env):
+    """no other service, portal, path or method of the session bus"""
+    gate = open_gate(env)
+    monitor = env.closing(env.session.monitor())
+    for path, interface, member in (
+            ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "StartTransientUnit"),
+            ("/org/freedesktop/portal/documents", "org.freedesktop.portal.Documents", "List"),
+            (PATH, "org.freedesktop.impl.portal.FileChooser", "OpenFile"),
+            (PATH, "org.freedesktop.portal.OpenURI", "OpenURI"),
+            (PATH, FILE_CHOOSER, "NoSuchMethod"), (PATH + "/x", FILE_CHOOSER, "OpenFile"),
+            ("/", FILE_CHOOSER, "OpenFile"), (PATH, "org.freedesktop.portal.Session", "Close")):
+        assert gate.refused(path, interface, member) == DENIED, (path, interface, member)
+    assert gate.refused(PATH, PROPERTIES, "Get",
+                        GLib.Variant("(ss)", ("org.freedesktop.portal.Secret", "version")))
+    # A destination in the message changes nothing: there is one gate, and it names the receiver.
+    message = Gio.DBusMessage.new_method_call("org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                                              "org.freedesktop.systemd1.Manager", "ListUnits")
+    reply, _ = gate.bus.send_message_with_reply_sync(message, 0, int(20000 * scale()), None)
+    assert reply.get_error_name() == DENIED
+    gate.ask()
+    env.dialog().answer(1)
+    passed = {m.get("member") for m in monitor.messages() if m["type"] == "method_call"
+              and m.get("destination") not in ("org.freedesktop.DBus", None)}
+    assert passed <= {"OpenFile", "Get", "GetAll", "AddMatch", "GetNameOwner", "Lookup"}, passed
+
+
+def sent(env, gate, member="SaveFile", title="T", parent="", **options):
+    """(parent, title, options) as they reached xdg-desktop-portal."""
+    monitor = env.closing(env.session.monitor())
+    gate.ask(member, title, parent, **options)
+    call, = monitor.calls(FILE_CHOOSER, member)
+    env.dialog().answer(1)
+    return call
+
+
+def test_gate_options(env):
+    """what the table does not have is left out at the gate, too"""
+    gate = open_gate(env)
+    parent, title, options = sent(
+        env, gate, parent="x11:1", title="Unmarked\nTitle",
+        modal=GLib.Variant("b", False), activation_token=GLib.Variant("s", "t"),
+        writable=GLib.Variant("b", True), handle_token=GLib.Variant("s", "chosen_by_the_guest"))
+    options = dict(options)
+    assert parent == "" and title == "demo: Unmarked Title", (parent, title)
+    assert set(options) == {"handle_token", "modal"}, options
+    assert "chosen" not in options["handle_token"]["data"]
+
+
+def test_gate_paths(env):
+    """no path but one below a document of this VM passes"""
+    gate = open_gate(env)
+    host = os.path.dirname(env.host_file("dir/sub/file"))
+    host = os.path.dirname(host)
+    handle = gate.ask(directory=GLib.Variant("b", True))
+    env.dialog().pick(host)
+    identifier = gate.response(handle)[1]["uris"][0].partition(":")[2].partition("/")[0].encode()
+
+    def passed(path):
+        options = dict(sent(env, gate, current_folder=GLib.Variant("ay", path + b"\0"))[2])
+        return bytes(options["current_folder"]["data"]) if "current_folder" in options else None
+
+    assert passed(identifier + b"/dir") == host + b"\0"
+    assert passed(identifier + b"/dir/sub") == host + b"/sub\0"
+    os.symlink("/etc", os.path.join(host, b"link"))
+    for path in (b"/etc", b"etc", b"", b"/", identifier + b"/../x", identifier + b"/dir/../..",
+                 identifier + b"/dir/../../..", identifier + b"/dir/link/ssh",
+                 b"../" + identifier, b"deadbeef/dir", identifier + b"x/dir",
+                 b"doc:" + identifier + b"/dir", host):
+        assert passed(path) is None, path
+
+
+def test_gate_close(env):
+    """only a handle of the gate's own can be closed"""
+    gate = open_gate(env)
+    other = env.client()  # of another VM, with a dialog open
+    request = other.open_file()
+    dialog = env.dialog()
+    handle = gate.ask()
+    mine = env.dialog()
+    for path in (PATH, "/", request.path, handle + "x", handle[:-1], PATH + "/request/1_1/t"):
+        assert gate.refused(path, REQUEST, "Close"), path
+    assert not dialog.closed and not mine.closed
+    gate.call(handle, REQUEST, "Close")
+    env.chooser.wait_closed(mine)
+    assert not dialog.closed
+    assert gate.refused(handle, REQUEST, "Close")
+    dialog.answer(1)
+    assert request.wait()[0] == 1
+
+
+def test_gate_flood(env):
+    """the number of open requests is bounded; the rest is refused"""
+    gate = open_gate(env)
+    handles, names = [], set()
+    for _ in range(100):
+        try:
+            handles.append(gate.ask())
+        except GLib.Error as e:
+            names.add(error_name(e))
+    assert 0 < len(handles) <= 64 and len(set(handles)) == len(handles), len(handles)
+    assert names == {"org.freedesktop.DBus.Error.LimitsExceeded"}, names
+    dialogs = [env.dialog() for _ in handles]
+    gate.sidebus.stop()
+    for dialog in dialogs:
+        env.chooser.wait_closed(dialog)
+
+
+def test_gate_descriptors(env):
+    """descriptors where the table has none do not pass, and are not kept"""
+    gate = open_gate(env)
+    pid = gate.sidebus.process.pid
+    before = len(os.listdir(f"/proc/{pid}/fd"))
+    fd = os.open("/etc/hostname", os.O_RDONLY | os.O_CLOEXEC)
+    for member, body in (("OpenFile", GLib.Variant("(ssa{sv})", ("", "T", {
+            "current_folder": GLib.Variant("h", 0)}))), ("OpenFile", GLib.Variant("(h)", (0,)))):
+        fds = Gio.UnixFDList.new()
+        fds.append(fd)
+        try:
+            gate.bus.call_with_unix_fd_list_sync(None, PATH, FILE_CHOOSER, member, body, None, 0,
+                                                 int(20000 * scale()), fds, None)
+            raise AssertionError("passed")
+        except GLib.Error as e:
+            assert error_name(e), e
+    os.close(fd)
+    wait_for("the descriptors to be closed",
+             lambda: len(os.listdir(f"/proc/{pid}/fd")) <= before)
+    assert not env.chooser.opened()
+
+
+def test_gate_noise(env):
+    """signals, replies and garbage on the gate change nothing, or end the instance"""
+    gate = open_gate(env)
+    gate.bus.emit_signal(None, PATH + "/request/vm/x", REQUEST, "Response",
+                         GLib.Variant("(ua{sv})", (0, {"uris": GLib.Variant("as", ["file:///etc"])})))
+    reply = Gio.DBusMessage()
+    reply.set_message_type(Gio.DBusMessageType.METHOD_RETURN)
+    for serial in range(1, 50):
+        reply = Gio.DBusMessage()
+        reply.set_message_type(Gio.DBusMessageType.METHOD_RETURN)
+        reply.set_reply_serial(serial)
+        gate.bus.send_message(reply, Gio.DBusSendMessageFlags.NONE)
+    gate.bus.flush_sync(None)
+    assert gate.sidebus.exported() == []
+    handle = gate.ask()
+    env.dialog().answer(1)
+    assert gate.response(handle)[0] == 1
+    stream = gate.bus.get_stream()
+    stream.get_output_stream().write_all(b"\xff" * 4096, None)
+    assert gate.sidebus.process.wait() > 0, gate.sidebus.log()
