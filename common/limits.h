@@ -25,6 +25,9 @@
 #define LIMIT_MATCH_RULE_BYTES 1024u     /* specification, "Match rules" */
 #define LIMIT_PENDING_REPLIES  256u      /* calls without an answer, per caller */
 #define LIMIT_QUEUE_BYTES      16777216u /* 16 MiB not yet read by one receiver; one whole large message is let through above it */
+#define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
+#define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself: names and match rules are below 2 KiB */
+#define LIMIT_ROUTER_FDS       4096u     /* RLIMIT_NOFILE: all connections, and some full queues of descriptors */
 
 /* --- sbportal and the gate --------------------------------------------------------------- */
 #define LIMIT_REQUESTS_CLIENT 16u    /* open portal requests of one guest client: one dialog each */
@@ -33,6 +36,7 @@
 #define LIMIT_TEXT_BYTES      1024u  /* a title, a label: more does not fit on a screen */
 #define LIMIT_STRING_BYTES    4096u  /* any other string argument: PATH_MAX */
 #define LIMIT_ARRAY_ITEMS     256u   /* filters, choices, files of one call */
+#define LIMIT_OPTION_KEYS     256u   /* keys of one a{sv}, known or not: reading them costs time; GTK sends 10 */
 #define LIMIT_URIS            256u   /* documents exported by one Response */
 #define LIMIT_GATE_BYTES      1048576u /* one message through the gate: options, never payloads */
 

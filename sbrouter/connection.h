@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One client of the bus: its stream, how far it got (greeting, SASL, Hello), what
+ * of an unfinished message was read, what waits to be written, and everything that
+ * it owns on the bus and that therefore goes when it goes.
+ *
+ * A connection ends in two steps.  connection_close() may be called from anywhere:
+ * the connection is dead, nothing is read from or queued for it any more.
+ * router_turn() then takes it off the bus and releases it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "sbrouter/credentials.h"
+#include "sbrouter/list.h"
+#include "sbrouter/loop.h"
+#include "sbrouter/queue.h"
+#include "sbrouter/sasl.h"
+#include "sbrouter/table.h"
+
+struct listener;
+struct router;
+
+enum connection_stage {
+        CONNECTION_GREETING, /* a SIDEBUS/1 line or a NUL byte */
+        CONNECTION_SASL,
+        CONNECTION_MESSAGES,
+        CONNECTION_N_STAGES
+};
+
+enum {
+        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES or LIMIT_QUEUE_FDS: it does not read */
+        CONNECTION_E_NO_FDS,   /* did not negotiate descriptors */
+};
+
+struct connection {
+        struct loop_source source;
+        struct router *router;
+        struct listener *listener; /* whose half-open count it is in, or NULL */
+
+        struct list link; /* on router->connections */
+        uint64_t id;      /* of the unique name; 0: no Hello yet */
+        struct table_node by_id;
+        uint8_t n_name;
+        char name[24]; /* ":1." and at most 20 digits; empty: no Hello yet */
+
+        uint8_t stage;
+        bool dead;
+        bool can_fds; /* the transport passes descriptors and its owner allows it */
+        bool has_fds; /* and the client asked for it */
+        bool portal;  /* sbportal's: may own the portal's names on the VM bus */
+        struct credentials credentials;
+        struct sasl sasl;
+
+        struct list half_open; /* on router->half_open until Hello; never for a ROUTER_PEER */
+        uint64_t deadline;     /* of that, in ms */
+        struct list dirty;     /* on router->dirty: has output that this turn must flush */
+        struct list dying;     /* on router->dying: dead, to be released */
+
+        uint8_t *part; /* unread bytes: less than one small message */
+        size_t n_part;
+        struct blob *in; /* an unfinished large message, read in place */
+        size_t n_in, need_in;
+        int *fds; /* received, their message is not complete yet */
+        unsigned n_fds;
+
+        struct queue out;
+        uint32_t serial; /* of what the driver sent to it */
+
+        uint64_t stamp; /* the last broadcast it was considered for */
+        struct list names, matches, calls, serves, held;
+        unsigned n_names, n_matches, n_calls, n_held;
+};
+
+/* What one message looks like on its way out; everything is borrowed. */
+struct packet {
+        const void *header, *body;
+        size_t n_header, n_body;
+        struct blob *blob; /* body lies in it, or NULL: then it is copied */
+        struct fd_list *fds;
+};
+
+/* Takes fd, also on failure.  The caller sets what the connection may do.  0 or a negative errno. */
+int connection_new(struct router *r, int take_fd, struct connection **ret);
+/* Only router_turn() and connection_new()'s failing callers may release. */
+struct connection *connection_free(struct connection *c);
+
+void connection_close(struct connection *c);
+/* The peer broke a rule: one log line (rate-limited), then connection_close(). */
+void connection_breach(struct connection *c, const char *what);
+
+/* Queues p for the end of the turn.  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM. */
+int connection_send(struct connection *c, const struct packet *p);
+/* Sends what the socket takes now; a dead peer is closed.  0 or a negative errno. */
+int connection_flush(struct connection *c);

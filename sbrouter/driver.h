@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls to the bus itself, org.freedesktop.DBus.
+ *
+ * One table (driver_methods.c) says for each method its signatures and its handler;
+ * the dispatcher checks a call against its row, lets libdbus take the arguments
+ * apart, and sends what the handler answered.  libdbus parses every one of these
+ * messages again after our own parser: the two must agree.
+ */
+#pragma once
+
+#include <dbus/dbus.h>
+#include <stddef.h>
+
+#include "sbrouter/message.h"
+
+struct connection;
+struct router;
+
+/* A message from c whose destination is the driver; only calls have an effect.  0 or -errno. */
+int driver_call(struct router *r, struct connection *c, const struct message *m);
+/* The pid that calls were held for is known now.  0 or -errno. */
+int driver_resume(struct router *r);
+/* c goes: what it holds is dropped. */
+void driver_forget(struct connection *c);
+
+/* --- for the handlers ------------------------------------------------------------------------ */
+
+/* Each is a D-Bus error that the caller gets; driver.c has their names. */
+enum {
+        DRIVER_E_FAILED = 1,
+        DRIVER_E_ACCESS_DENIED,
+        DRIVER_E_INVALID_ARGS,
+        DRIVER_E_LIMITS_EXCEEDED,
+        DRIVER_E_NAME_HAS_NO_OWNER,
+        DRIVER_E_SERVICE_UNKNOWN,
+        DRIVER_E_MATCH_RULE_INVALID,
+        DRIVER_E_MATCH_RULE_NOT_FOUND,
+        DRIVER_E_UNKNOWN_METHOD,
+        DRIVER_E_UNKNOWN_INTERFACE,
+        DRIVER_E_UNKNOWN_PROPERTY,
+        DRIVER_E_PROPERTY_READ_ONLY,
+        DRIVER_E_PID_UNKNOWN,
+        DRIVER_E_ADT_UNKNOWN,
+        DRIVER_E_SELINUX_UNKNOWN,
+        DRIVER_E_HOLD, /* no error: the call waits for driver_resume() */
+        DRIVER_N_E
+};
+
+struct driver_call {
+        struct router *r;
+        struct connection *c;
+        DBusMessage *request;
+        DBusMessage *reply; /* an empty method return to fill; NULL once it was sent */
+        char text[512];     /* of the error; empty: the error's own default */
+};
+
+enum {
+        DRIVER_ANY_PATH = 1, /* as dbus-daemon: old clients call it on any object */
+        DRIVER_UNNAMED = 2,  /* before Hello */
+};
+
+struct driver_method {
+        const char *interface, *member;
+        const char *in, *out; /* signatures */
+        unsigned flags;
+        int (*fn)(struct driver_call *call); /* 0, DRIVER_E_*, or a negative errno */
+};
+
+/* Ends with a row without interface; rows of one interface are together. */
+extern const struct driver_method driver_methods[];
+
+/* Sets the error's text and returns e. */
+int driver_fail(struct driver_call *call, int e, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
+/* Appends one argument to the reply.  0 or -ENOMEM. */
+int driver_return(struct driver_call *call, int dbus_type, const void *value);
+int driver_return_strings(struct driver_call *call, const char *const *strings, size_t n);
+/* The call's only argument, a string. */
+const char *driver_string(struct driver_call *call);
+/* Sends the reply now, before what the handler does next.  0 or a negative errno. */
+int driver_answer(struct driver_call *call);
+
+/* driver_credentials.c */
+int driver_get_unix_user(struct driver_call *call);
+int driver_get_process_id(struct driver_call *call);
+int driver_get_credentials(struct driver_call *call);
+int driver_get_adt(struct driver_call *call);
+int driver_get_selinux(struct driver_call *call);
+/* introspect.c */
+int driver_introspect(struct driver_call *call);
+int driver_property_get(struct driver_call *call);
+int driver_property_get_all(struct driver_call *call);
+int driver_property_set(struct driver_call *call);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the bus's driver, org.freedesktop.DBus, says to its clients.  libdbus writes
+ * the messages.  All return 0 or a negative errno; a client that does not read what
+ * it is told is closed.
+ */
+#pragma once
+
+#include <dbus/dbus.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+struct connection;
+struct router;
+
+DEFINE_CLEANUP(DBusMessage *, dbus_message_unref);
+
+/*
+ * Makes libdbus do what it does once: locks, its environment, getresuid().  Before
+ * the sandbox closes, so that none of it is needed later.  0 or -ENOMEM.
+ */
+int driver_prepare(void);
+
+/* Completes message (sender, destination, serial) and queues it for c. */
+int driver_send(struct router *r, struct connection *c, DBusMessage *message);
+
+/* An error as the answer to c's call with that serial. */
+int driver_error(struct router *r, struct connection *c, uint32_t serial, const char *error,
+                 const char *text);
+
+int driver_name_lost(struct router *r, struct connection *c, const char *name);
+int driver_name_acquired(struct router *r, struct connection *c, const char *name);
+/* To everybody who subscribed; before and after: the owners, or NULL for none. */
+int driver_name_owner_changed(struct router *r, const char *name, const struct connection *before,
+                              const struct connection *after);

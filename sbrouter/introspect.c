@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* What the driver says of itself: its introspection data, made from its method table, and its properties. */
+#include "sbrouter/driver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sbrouter/driver_send.h"
+#include "sbrouter/router.h"
+
+struct xml {
+        FILE *f;
+        char *text;
+        size_t n;
+};
+
+static void xml_done(struct xml *x) {
+        if (x->f)
+                (void)fclose(x->f);
+        free(x->text);
+}
+
+/* One element for each complete type of signature. */
+static void write_args(struct xml *x, const char *signature, const char *direction) {
+        DBusSignatureIter it;
+
+        if (!signature[0])
+                return;
+        dbus_signature_iter_init(&it, signature);
+        do {
+                char *type = dbus_signature_iter_get_signature(&it);
+
+                (void)fprintf(x->f, "      <arg type=\"%s\"%s/>\n", type ? type : "", direction);
+                dbus_free(type);
+        } while (dbus_signature_iter_next(&it));
+}
+
+static void write_method(struct xml *x, const struct driver_method *row) {
+        (void)fprintf(x->f, "    <method name=\"%s\">\n", row->member);
+        write_args(x, row->in, " direction=\"in\"");
+        write_args(x, row->out, " direction=\"out\"");
+        (void)fputs("    </method>\n", x->f);
+}
+
+static const struct {
+        const char *name, *signature;
+} bus_signals[] = {
+        {"NameOwnerChanged", "sss"},
+        {"NameLost", "s"},
+        {"NameAcquired", "s"},
+};
+
+static void write_bus_members(struct xml *x) {
+        for (size_t i = 0; i < ELEMENTSOF(bus_signals); i++) {
+                (void)fprintf(x->f, "    <signal name=\"%s\">\n", bus_signals[i].name);
+                write_args(x, bus_signals[i].signature, "");
+                (void)fputs("    </signal>\n", x->f);
+        }
+        (void)fputs("    <property name=\"Features\" type=\"as\" access=\"read\"/>\n"
+                    "    <property name=\"Interfaces\" type=\"as\" access=\"read\"/>\n",
+                    x->f);
+}
+
+static void write_interfaces(struct xml *x) {
+        const char *interface = NULL;
+
+        for (const struct driver_method *row = driver_methods; row->interface; row++) {
+                if (!interface || strcmp(interface, row->interface) != 0) {
+                        if (interface)
+                                (void)fputs("  </interface>\n", x->f);
+                        interface = row->interface;
+                        (void)fprintf(x->f, "  <interface name=\"%s\">\n", interface);
+                        if (strcmp(interface, DBUS_INTERFACE_DBUS) == 0)
+                                write_bus_members(x);
+                }
+                write_method(x, row);
+        }
+        (void)fputs("  </interface>\n", x->f);
+}
+
+int driver_introspect(struct driver_call *call) {
+        _cleanup_(xml_done) struct xml x = {0};
+        bool parent = dbus_message_has_path(call->request, "/");
+        int failed;
+
+        x.f = open_memstream(&x.text, &x.n);
+        if (!x.f)
+                return -errno;
+        (void)fputs(DBUS_INTROSPECT_1_0_XML_DOCTYPE_DECL_NODE "<node>\n", x.f);
+        write_interfaces(&x);
+        (void)fprintf(x.f, "%s</node>\n",
+                      parent ? "  <node name=\"org/freedesktop/DBus\"/>\n" : "");
+        failed = fclose(x.f);
+        x.f = NULL;
+        return failed ? -ENOMEM : driver_return(call, DBUS_TYPE_STRING, &x.text);
+}
+
+/* --- properties: all of them arrays of strings, read-only ------------------------------------ */
+
+static const char *const features[] = {"HeaderFiltering"}; /* unknown fields are not passed on */
+
+static const struct property {
+        const char *name;
+        const char *const *strings;
+        size_t n;
+} properties[] = {
+        {"Features", features, ELEMENTSOF(features)},
+        {"Interfaces", NULL, 0}, /* Monitoring is refused, so it is not announced */
+};
+
+/* With an empty interface all are meant (specification, "Properties"). */
+static int check_interface(struct driver_call *call, const char *interface) {
+        if (!interface[0] || strcmp(interface, DBUS_INTERFACE_DBUS) == 0)
+                return 0;
+        return driver_fail(call, DRIVER_E_UNKNOWN_INTERFACE, "the bus has no properties of %s",
+                           interface);
+}
+
+static const struct property *find_property(const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+                if (strcmp(properties[i].name, name) == 0)
+                        return &properties[i];
+        return NULL;
+}
+
+static bool append_property(DBusMessageIter *it, const struct property *p) {
+        DBusMessageIter variant, array;
+
+        if (!dbus_message_iter_open_container(it, DBUS_TYPE_VARIANT, "as", &variant) ||
+            !dbus_message_iter_open_container(&variant, DBUS_TYPE_ARRAY, "s", &array))
+                return false;
+        for (size_t i = 0; i < p->n; i++)
+                if (!dbus_message_iter_append_basic(&array, DBUS_TYPE_STRING, &p->strings[i]))
+                        return false;
+        return dbus_message_iter_close_container(&variant, &array) &&
+               dbus_message_iter_close_container(it, &variant);
+}
+
+/* The interface and the property that a call names. */
+static int look_up(struct driver_call *call, const struct property **ret) {
+        const char *interface, *name;
+        DBusMessageIter it;
+        int v;
+
+        (void)dbus_message_iter_init(call->request, &it);
+        dbus_message_iter_get_basic(&it, &interface);
+        (void)dbus_message_iter_next(&it);
+        dbus_message_iter_get_basic(&it, &name);
+        v = check_interface(call, interface);
+        if (v != 0)
+                return v;
+        *ret = find_property(name);
+        return *ret ? 0 : driver_fail(call, DRIVER_E_UNKNOWN_PROPERTY, "the bus has no property %s",
+                                      name);
+}
+
+int driver_property_get(struct driver_call *call) {
+        const struct property *p = NULL;
+        DBusMessageIter it;
+        int v = look_up(call, &p);
+
+        if (v != 0)
+                return v;
+        dbus_message_iter_init_append(call->reply, &it);
+        return append_property(&it, p) ? 0 : -ENOMEM;
+}
+
+static bool append_entry(DBusMessageIter *dict, const struct property *p) {
+        DBusMessageIter entry;
+
+        return dbus_message_iter_open_container(dict, DBUS_TYPE_DICT_ENTRY, NULL, &entry) &&
+               dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &p->name) &&
+               append_property(&entry, p) && dbus_message_iter_close_container(dict, &entry);
+}
+
+int driver_property_get_all(struct driver_call *call) {
+        int v = check_interface(call, driver_string(call));
+        DBusMessageIter it, dict;
+
+        if (v != 0)
+                return v;
+        dbus_message_iter_init_append(call->reply, &it);
+        if (!dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sv}", &dict))
+                return -ENOMEM;
+        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+                if (!append_entry(&dict, &properties[i]))
+                        return -ENOMEM;
+        return dbus_message_iter_close_container(&it, &dict) ? 0 : -ENOMEM;
+}
+
+int driver_property_set(struct driver_call *call) {
+        const struct property *p = NULL;
+        int v = look_up(call, &p);
+
+        return v != 0 ? v : DRIVER_E_PROPERTY_READ_ONLY;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbrouter/listener.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <linux/vm_sockets.h>
+
+#include "common/limits.h"
+#include "common/log.h"
+#include "sbrouter/router.h"
+
+/* A flood of connects must not keep the turn from those that are connected. */
+#define ACCEPTS_PER_TURN 16
+#define OUT_OF_FDS_PAUSE_MS 1000
+
+enum {
+        ACCEPT_E_NONE = 1, /* nobody waits, or we cannot take them now */
+};
+
+static int on_ready(struct loop_source *s, uint32_t events);
+
+int listener_new(struct router *r, int take_fd, uint32_t flags, uint32_t cid) {
+        struct listener *l = calloc(1, sizeof(*l));
+        int v;
+
+        if (!l) {
+                (void)fd_close(take_fd);
+                return -ENOMEM;
+        }
+        l->source = (struct loop_source){.fd = take_fd, .fn = on_ready};
+        l->router = r;
+        l->flags = flags;
+        l->cid = cid;
+        list_append(&r->listeners, &l->link);
+        v = loop_add(&r->loop, &l->source, EPOLLIN);
+        if (v < 0)
+                listener_free(l);
+        return v;
+}
+
+struct listener *listener_free(struct listener *l) {
+        int fd = l->source.fd;
+
+        list_remove(&l->link);
+        loop_remove(&l->router->loop, &l->source);
+        (void)fd_close(fd);
+        free(l);
+        return NULL;
+}
+
+static void complain(struct listener *l, const char *what) {
+        if (router_may_log(l->router))
+                log_warning("connection refused: %s", what);
+}
+
+/* Who may come in at all: decided before a byte is read. */
+static bool may_connect(struct listener *l, int fd, const struct sockaddr_vm *vm,
+                        struct credentials *ret_cred) {
+        struct router *r = l->router;
+
+        *ret_cred = (struct credentials){0};
+        if ((l->flags & IPC_LISTEN_CID) &&
+            (vm->svm_family != AF_VSOCK || vm->svm_cid != l->cid)) {
+                complain(l, "it does not come from the VM's CID");
+                return false;
+        }
+        if (l->flags & IPC_LISTEN_OWNER) {
+                if (credentials_of_socket(fd, ret_cred) < 0 ||
+                    (ret_cred->uid != r->own_uid && ret_cred->uid != 0)) {
+                        complain(l, "it belongs to another user");
+                        return false;
+                }
+        }
+        if (r->n_accepted >= LIMIT_CONNECTIONS) {
+                complain(l, "the bus is full");
+                return false;
+        }
+        if (l->n_half_open >= LIMIT_HALF_OPEN) {
+                complain(l, "too many connections have not authenticated yet");
+                return false;
+        }
+        return true;
+}
+
+static void set_up(struct listener *l, struct connection *c, const struct credentials *cred) {
+        struct router *r = l->router;
+        bool guest = l->flags & IPC_LISTEN_GUEST;
+
+        c->listener = l;
+        r->n_accepted++;
+        l->n_half_open++;
+        c->deadline = r->loop.now + LIMIT_AUTH_SECONDS * 1000;
+        list_append(&r->half_open, &c->half_open);
+        c->stage = guest ? CONNECTION_GREETING : CONNECTION_SASL;
+        c->can_fds = l->flags & IPC_LISTEN_FDS;
+        sasl_init(&c->sasl, (c->can_fds ? SASL_ALLOW_FDS : 0) | (guest ? SASL_ALLOW_ANONYMOUS : 0));
+        if (r->bus == ROUTER_STANDALONE)
+                c->credentials = *cred;
+        if (r->bus == ROUTER_PRIVATE)
+                c->credentials = (struct credentials){.has_uid = true, .uid = r->own_uid};
+}
+
+/* Out of descriptors: the one that waits would wake us without end. */
+static int pause_accepting(struct router *r) {
+        r->accept_at = r->loop.now + OUT_OF_FDS_PAUSE_MS;
+        if (router_may_log(r))
+                log_warning("out of file descriptors: no new connections for a second");
+        LIST_FOREACH(link, &r->listeners) {
+                int v = loop_change(&r->loop, &LIST_OWNER(link, struct listener, link)->source, 0);
+
+                if (v < 0)
+                        return v;
+        }
+        return ACCEPT_E_NONE;
+}
+
+static int accept_one(struct listener *l) {
+        struct router *r = l->router;
+        struct sockaddr_vm vm = {0};
+        socklen_t n = sizeof(vm);
+        struct credentials cred;
+        struct connection *c;
+        int fd, v;
+
+        fd = accept4(l->source.fd, (struct sockaddr *)&vm, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+                return pause_accepting(r);
+        if (fd < 0) /* EAGAIN, or a client that went away again */
+                return ACCEPT_E_NONE;
+        if (!may_connect(l, fd, &vm, &cred)) {
+                (void)fd_close(fd);
+                return 0;
+        }
+        v = connection_new(r, fd, &c);
+        if (v == 0)
+                set_up(l, c, &cred);
+        return v;
+}
+
+static int on_ready(struct loop_source *s, _unused_ uint32_t events) {
+        struct listener *l = LIST_OWNER(s, struct listener, source);
+        int v = 0;
+
+        for (unsigned i = 0; i < ACCEPTS_PER_TURN && v == 0; i++)
+                v = accept_one(l);
+        return v < 0 ? v : 0;
+}

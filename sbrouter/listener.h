@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A listening socket: who may connect through it, and how many at a time may be
+ * half way through authentication.  The count is per listener, so that a guest's
+ * flood does not keep the person's own tools from another socket.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "sbrouter/list.h"
+#include "sbrouter/loop.h"
+
+struct router;
+
+struct listener {
+        struct loop_source source;
+        struct router *router;
+        struct list link;
+        uint32_t flags; /* IPC_LISTEN_* */
+        uint32_t cid;
+        unsigned n_half_open;
+};
+
+/* Takes fd, also on failure.  The router owns the listener.  0 or a negative errno. */
+int listener_new(struct router *r, int take_fd, uint32_t flags, uint32_t cid);
+struct listener *listener_free(struct listener *l);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sbrouter: a message bus in a box.  It carries D-Bus messages between a VM's
+ * programs and sbportal (the VM bus), or between the document portal's daemons and
+ * the supervisor (the private bus; another process of the same program).
+ *
+ * It trusts the supervisor, over ipc, to say which sockets are whose; nothing that
+ * comes over a stream, and least of all what a stream says about itself.
+ *
+ * It must never be able to open a file, make a socket, run a program, or see
+ * another process: when the first byte of a stream is read, no system call for any
+ * of these is left to it (sandbox_profile.c).  Whoever takes it over from inside a
+ * guest has the messages of that one VM and nothing else.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/escape.h"
+#include "common/log.h"
+#include "common/options.h"
+#include "common/sandbox.h"
+#include "sbrouter/on_ipc.h"
+#include "sbrouter/router.h"
+#include "sbrouter/sandbox_profile.h"
+#include "sbrouter/standalone.h"
+
+#define MAX_LISTEN 8
+
+struct arguments {
+        int ipc_fd;
+        bool standalone;
+        const char *listen[MAX_LISTEN];
+        unsigned n_listen;
+};
+
+static int set_ipc_fd(void *self, const char *value) {
+        struct arguments *args = self;
+        char *end;
+        long fd;
+
+        errno = 0;
+        fd = strtol(value, &end, 10);
+        if (errno != 0 || *end || end == value || fd <= STDERR_FILENO || fd > INT32_MAX ||
+            fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
+                log_error("--ipc-fd %s: not a descriptor that was passed", ESCAPED(value));
+                return -EINVAL;
+        }
+        args->ipc_fd = (int)fd;
+        return 0;
+}
+
+static int set_standalone(void *self, _unused_ const char *value) {
+        ((struct arguments *)self)->standalone = true;
+        return 0;
+}
+
+static int set_listen(void *self, const char *value) {
+        struct arguments *args = self;
+
+        if (args->n_listen == MAX_LISTEN) {
+                log_error("--listen: at most %d times", MAX_LISTEN);
+                return -EINVAL;
+        }
+        args->listen[args->n_listen++] = value;
+        return 0;
+}
+
+static const struct option_row options[] = {
+        {"ipc-fd", "N", "descriptor of the supervisor's channel", set_ipc_fd},
+        {"standalone", NULL, "be an ordinary bus, without a supervisor", set_standalone},
+        {"listen", "ADDRESS", "with --standalone: unix:PATH to listen on; may be repeated", set_listen},
+        {0},
+};
+
+static int parse(int argc, char **argv, struct arguments *args) {
+        int v = options_parse(options, "sbrouter", "A sandboxed D-Bus message bus for one VM.", argc,
+                              argv, args);
+
+        if (v != 0)
+                return v;
+        if (args->standalone ? args->ipc_fd >= 0 || args->n_listen == 0
+                             : args->ipc_fd < 0 || args->n_listen > 0) {
+                log_error("either --ipc-fd N, or --standalone with --listen unix:PATH "
+                          "(sbrouter --help lists the options)");
+                return OPTIONS_E_USAGE;
+        }
+        return 0;
+}
+
+/* Everything that needs a file or a new socket, then the lock, then the first byte. */
+static int run(const struct arguments *args) {
+        struct router router;
+        int v = router_init(&router);
+
+        if (v < 0)
+                log_error_errno(v, "cannot start");
+        else if (args->standalone)
+                v = standalone_start(&router, args->listen, args->n_listen);
+        if (v == 0)
+                v = sandbox_lock(&router_profile);
+        if (v == 0 && !args->standalone)
+                v = on_ipc_start(&router, args->ipc_fd);
+        if (v == 0) {
+                log_info("running");
+                v = router_run(&router);
+                if (v < 0)
+                        log_error_errno(v, "stopped");
+        }
+        router_done(&router);
+        return v;
+}
+
+int main(int argc, char **argv) {
+        struct arguments args = {.ipc_fd = -1};
+        int v;
+
+        log_init("sbrouter");
+        v = parse(argc, argv, &args);
+        if (v != 0)
+                return v == OPTIONS_E_DONE ? EXIT_SUCCESS : EXIT_USAGE;
+        v = sandbox_start(&router_profile);
+        if (v < 0)
+                return EXIT_FAILURE;
+        return run(&args) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

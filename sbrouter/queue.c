@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbrouter/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "common/limits.h"
+
+#define SEGMENT_BYTES  16384u  /* about a hundred small messages */
+#define SPARE_SEGMENTS 64u     /* 1 MiB: what a busy turn uses, without returning to malloc */
+#define SPARE_BLOB_MIN 65536u  /* below this malloc is as fast */
+#define SPARE_BLOB_MAX 4194304u
+#define IOV_PER_SEND   64
+
+struct segment {
+        struct segment *next;
+        struct blob *blob; /* NULL: the bytes are in data */
+        struct fd_list *fds;
+        const uint8_t *p;
+        size_t off, len, cap; /* cap is 0 for a blob's: nothing can be appended */
+        uint8_t data[];
+};
+
+union fd_control {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(LIMIT_MESSAGE_FDS * sizeof(int))];
+};
+
+struct blob *blob_new(struct queue_pool *p, size_t cap) {
+        struct blob *b = p->blob;
+
+        if (b && b->cap >= cap) {
+                p->blob = NULL;
+        } else {
+                b = malloc(sizeof(*b) + cap);
+                if (!b)
+                        return NULL;
+                b->cap = cap;
+        }
+        b->ref = 1;
+        return b;
+}
+
+int blob_grow(struct blob **b, size_t cap) {
+        struct blob *n;
+
+        assert((*b)->ref == 1);
+        if ((*b)->cap >= cap)
+                return 0;
+        n = realloc(*b, sizeof(*n) + cap);
+        if (!n)
+                return -ENOMEM;
+        n->cap = cap;
+        *b = n;
+        return 0;
+}
+
+struct blob *blob_ref(struct blob *b) {
+        b->ref++;
+        return b;
+}
+
+struct blob *blob_unref(struct blob *b, struct queue_pool *p) {
+        if (!b || --b->ref > 0)
+                return NULL;
+        /* A fresh large buffer costs a page fault per 4 KiB: keep one. */
+        if (b->cap >= SPARE_BLOB_MIN && b->cap <= SPARE_BLOB_MAX &&
+            (!p->blob || p->blob->cap < b->cap)) {
+                free(p->blob);
+                p->blob = b;
+        } else {
+                free(b);
+        }
+        return NULL;
+}
+
+struct fd_list *fd_list_new(const int *take_fds, unsigned n) {
+        struct fd_list *l = malloc(sizeof(*l) + n * sizeof(int));
+
+        if (!l)
+                return NULL;
+        l->ref = 1;
+        l->n = n;
+        memcpy(l->fds, take_fds, n * sizeof(int));
+        return l;
+}
+
+struct fd_list *fd_list_ref(struct fd_list *l) {
+        l->ref++;
+        return l;
+}
+
+struct fd_list *fd_list_unref(struct fd_list *l) {
+        if (!l || --l->ref > 0)
+                return NULL;
+        for (unsigned i = 0; i < l->n; i++)
+                (void)fd_close(l->fds[i]);
+        free(l);
+        return NULL;
+}
+
+static struct segment *segment_new(struct queue_pool *p, size_t cap) {
+        struct segment *s = p->segments;
+
+        if (cap > 0 && cap <= SEGMENT_BYTES) {
+                cap = SEGMENT_BYTES;
+                if (s) {
+                        p->segments = s->next;
+                        p->n_segments--;
+                }
+        } else {
+                s = NULL;
+        }
+        if (!s)
+                s = malloc(sizeof(*s) + cap);
+        if (s)
+                *s = (struct segment){.p = s->data, .cap = cap};
+        return s;
+}
+
+static void segment_free(struct queue_pool *p, struct segment *s) {
+        blob_unref(s->blob, p);
+        fd_list_unref(s->fds);
+        if (s->cap == SEGMENT_BYTES && p->n_segments < SPARE_SEGMENTS) {
+                s->next = p->segments;
+                p->segments = s;
+                p->n_segments++;
+        } else {
+                free(s);
+        }
+}
+
+void queue_pool_done(struct queue_pool *p) {
+        for (struct segment *s = p->segments, *next; s; s = next) {
+                next = s->next;
+                free(s);
+        }
+        free(p->blob);
+        *p = (struct queue_pool){0};
+}
+
+static void append_segment(struct queue *q, struct segment *s) {
+        if (q->tail)
+                q->tail->next = s;
+        else
+                q->head = s;
+        q->tail = s;
+}
+
+uint8_t *queue_reserve(struct queue *q, struct queue_pool *p, size_t n, struct fd_list *fds) {
+        struct segment *s = q->tail;
+
+        if (!s || fds || s->cap - s->len < n || s->cap == 0) {
+                s = segment_new(p, n);
+                if (!s)
+                        return NULL;
+                append_segment(q, s);
+        }
+        if (fds) {
+                s->fds = fd_list_ref(fds);
+                q->n_fds += fds->n;
+        }
+        return s->data + s->len;
+}
+
+void queue_commit(struct queue *q, size_t n) {
+        assert(q->tail && q->tail->cap - q->tail->len >= n);
+        q->tail->len += n;
+        q->bytes += n;
+}
+
+int queue_push_blob(struct queue *q, struct queue_pool *p, struct blob *b, size_t off, size_t n) {
+        struct segment *s;
+
+        if (n == 0)
+                return 0;
+        s = segment_new(p, 0);
+        if (!s)
+                return -ENOMEM;
+        s->blob = blob_ref(b);
+        s->p = b->data + off;
+        s->len = n;
+        append_segment(q, s);
+        q->bytes += n;
+        return 0;
+}
+
+/*
+ * Segments from the head on, up to the next that carries descriptors: those must
+ * arrive with the first byte of their own message and not before.
+ */
+static size_t gather(const struct queue *q, struct iovec iov[IOV_PER_SEND], size_t *ret_bytes) {
+        size_t n = 0;
+
+        *ret_bytes = 0;
+        for (const struct segment *s = q->head; s && n < IOV_PER_SEND; s = s->next) {
+                if (s->fds && n > 0)
+                        break;
+                iov[n++] = (struct iovec){(void *)(s->p + s->off), s->len - s->off};
+                *ret_bytes += s->len - s->off;
+        }
+        return n;
+}
+
+static void attach_fds(struct msghdr *mh, union fd_control *ctl, const struct fd_list *l) {
+        struct cmsghdr *cm;
+
+        assert(l->n <= LIMIT_MESSAGE_FDS);
+        mh->msg_control = ctl->buf;
+        mh->msg_controllen = CMSG_SPACE(l->n * sizeof(int));
+        cm = CMSG_FIRSTHDR(mh);
+        cm->cmsg_level = SOL_SOCKET;
+        cm->cmsg_type = SCM_RIGHTS;
+        cm->cmsg_len = CMSG_LEN(l->n * sizeof(int));
+        memcpy(CMSG_DATA(cm), l->fds, l->n * sizeof(int));
+}
+
+/* n bytes from the head have left; with the first of them the head's descriptors did. */
+static void consume(struct queue *q, struct queue_pool *p, size_t n) {
+        if (n > 0 && q->head->fds) {
+                q->n_fds -= q->head->fds->n;
+                q->head->fds = fd_list_unref(q->head->fds);
+        }
+        q->bytes -= n;
+        while (q->head && n >= q->head->len - q->head->off) {
+                struct segment *s = q->head;
+
+                n -= s->len - s->off;
+                q->head = s->next;
+                segment_free(p, s);
+        }
+        if (q->head)
+                q->head->off += n;
+        else
+                q->tail = NULL;
+}
+
+int queue_flush(struct queue *q, struct queue_pool *p, int fd) {
+        while (q->head) {
+                struct iovec iov[IOV_PER_SEND];
+                union fd_control ctl = {0};
+                struct msghdr mh = {.msg_iov = iov};
+                size_t want;
+                ssize_t n;
+
+                mh.msg_iovlen = gather(q, iov, &want);
+                if (q->head->fds)
+                        attach_fds(&mh, &ctl, q->head->fds);
+                n = sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (n < 0) /* also ETOOMANYREFS: its descriptors were sent and never received */
+                        return errno == EAGAIN || errno == EINTR ? QUEUE_E_AGAIN : QUEUE_E_GONE;
+                consume(q, p, (size_t)n);
+                if ((size_t)n < want)
+                        return QUEUE_E_AGAIN;
+        }
+        return 0;
+}
+
+void queue_done(struct queue *q, struct queue_pool *p) {
+        for (struct segment *s = q->head, *next; s; s = next) {
+                next = s->next;
+                segment_free(p, s);
+        }
+        *q = (struct queue){0};
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What waits to be sent to one connection, and the pieces it is made of.
+ *
+ * Small messages are copied one behind the other into segments, so that a turn's
+ * output for a connection leaves with one system call.  Large bodies are blobs,
+ * shared by reference between the receive side and all receivers.  Descriptors
+ * ride on the first byte of the segment that their message starts.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+
+/* Bytes with a reference count. */
+struct blob {
+        unsigned ref;
+        size_t cap;
+        uint8_t data[];
+};
+
+/* Descriptors with a reference count: closed with the last reference. */
+struct fd_list {
+        unsigned ref, n;
+        int fds[];
+};
+
+struct segment;
+
+/* Spare pieces, one pool per router. */
+struct queue_pool {
+        struct segment *segments;
+        unsigned n_segments;
+        struct blob *blob;
+};
+
+struct queue {
+        struct segment *head, *tail;
+        size_t bytes;
+        unsigned n_fds;
+};
+
+enum {
+        QUEUE_E_AGAIN = 1, /* the socket is full: wait for writability */
+        QUEUE_E_GONE,      /* nobody will read this any more */
+};
+
+void queue_pool_done(struct queue_pool *p);
+
+/* NULL: out of memory.  The pool may return more room than was asked for. */
+struct blob *blob_new(struct queue_pool *p, size_t cap);
+/* Makes room for cap bytes; the content stays.  Only with one reference.  0 or -ENOMEM. */
+int blob_grow(struct blob **b, size_t cap);
+struct blob *blob_ref(struct blob *b);
+struct blob *blob_unref(struct blob *b, struct queue_pool *p);
+
+/* Takes the descriptors on success; NULL: out of memory, and they are still the caller's. */
+struct fd_list *fd_list_new(const int *take_fds, unsigned n);
+struct fd_list *fd_list_ref(struct fd_list *l);
+struct fd_list *fd_list_unref(struct fd_list *l);
+DEFINE_CLEANUP(struct fd_list *, fd_list_unref);
+
+/*
+ * n contiguous bytes at the queue's end for the caller to fill; then queue_commit()
+ * with what was used of it.  fds (NULL: none) are referenced.  NULL: out of memory.
+ */
+uint8_t *queue_reserve(struct queue *q, struct queue_pool *p, size_t n, struct fd_list *fds);
+void queue_commit(struct queue *q, size_t n);
+/* Appends bytes of b by reference.  0 or -ENOMEM. */
+int queue_push_blob(struct queue *q, struct queue_pool *p, struct blob *b, size_t off, size_t n);
+
+/*
+ * Sends what fd takes now.  0: all of it; QUEUE_E_*; or a negative errno.
+ */
+int queue_flush(struct queue *q, struct queue_pool *p, int fd);
+void queue_done(struct queue *q, struct queue_pool *p);

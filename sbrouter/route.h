@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way of one message through the bus: validated, stamped with its sender,
+ * given to the driver, to the owner of its destination, or to the subscribers.
+ */
+#pragma once
+
+#include "sbrouter/message.h"
+#include "sbrouter/queue.h"
+
+struct connection;
+struct router;
+
+/*
+ * One whole message from c, frame.n bytes at data.  blob: data is its first byte and
+ * it may be kept by reference; else NULL.  0 or a negative errno.
+ */
+int route_message(struct router *r, struct connection *c, const uint8_t *data,
+                  const struct message_frame *frame, struct blob *blob);
+
+/*
+ * A valid signal, from sender or (NULL) from the driver, to all whose rules fit.
+ * blob as above; fds may be NULL.  0 or a negative errno.
+ */
+int route_broadcast(struct router *r, struct connection *sender, const struct message *m,
+                    struct blob *blob, struct fd_list *fds);

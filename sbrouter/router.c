@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbrouter/router.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+
+#include "common/limits.h"
+#include "common/log.h"
+#include "sbrouter/driver_send.h"
+#include "sbrouter/listener.h"
+#include "sbrouter/name.h"
+#include "sbrouter/reply.h"
+
+/* A stamped header: LIMIT_HEADER_BYTES with its padding, and our SENDER. */
+#define HEADER_ROOM (LIMIT_HEADER_BYTES + 1024u)
+
+static void to_hex(char *out, const uint8_t *data, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                (void)snprintf(out + 2 * i, 3, "%02x", data[i]);
+}
+
+int router_init(struct router *r) {
+        uint8_t guid[16];
+        int v;
+
+        *r = (struct router){.ipc.fd = -1, .ipc_source.fd = -1, .loop.epoll_fd = -1};
+        struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->dirty, &r->dying};
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
+                list_init(lists[i]);
+        if (getrandom(&r->key, sizeof(r->key), 0) != (ssize_t)sizeof(r->key) ||
+            getrandom(guid, sizeof(guid), 0) != (ssize_t)sizeof(guid))
+                return -errno;
+        to_hex(r->guid, guid, sizeof(guid));
+        r->own_uid = geteuid();
+        r->own_pid = (uint32_t)getpid();
+        r->scratch = malloc(ROUTER_SCRATCH);
+        r->header = malloc(HEADER_ROOM);
+        if (!r->scratch || !r->header)
+                return -ENOMEM;
+        if (table_init(&r->by_id) < 0 || table_init(&r->names) < 0 || table_init(&r->replies) < 0)
+                return -ENOMEM;
+        v = match_index_init(&r->matches);
+        if (v == 0)
+                v = driver_prepare();
+        return v < 0 ? v : loop_init(&r->loop);
+}
+
+void router_configure(struct router *r, enum router_bus bus, const uint8_t machine_id[16]) {
+        r->bus = bus;
+        to_hex(r->machine_id, machine_id, 16);
+}
+
+void router_register(struct router *r, struct connection *c) {
+        c->id = ++r->last_id;
+        c->n_name = (uint8_t)snprintf(c->name, sizeof(c->name), ":1.%" PRIu64, c->id);
+        table_insert(&r->by_id, &c->by_id, c->id);
+        if (c->listener)
+                c->listener->n_half_open--;
+        list_remove(&c->half_open);
+}
+
+/* ":1.N" as we wrote it: no sign, no leading zero, nothing behind it. */
+static struct connection *lookup_unique(struct router *r, const char *name, size_t n) {
+        uint64_t id = 0;
+
+        if (n < 4 || n > 22 || memcmp(name, ":1.", 3) != 0 || name[3] == '0')
+                return NULL;
+        for (size_t i = 3; i < n; i++) {
+                if (name[i] < '0' || name[i] > '9' || __builtin_mul_overflow(id, 10, &id) ||
+                    __builtin_add_overflow(id, (uint64_t)(name[i] - '0'), &id))
+                        return NULL;
+        }
+        TABLE_FOREACH_HASH(node, &r->by_id, id)
+                return LIST_OWNER(node, struct connection, by_id);
+        return NULL;
+}
+
+struct connection *router_lookup(struct router *r, const char *name, size_t n) {
+        return n > 0 && name[0] == ':' ? lookup_unique(r, name, n) : name_owner(r, name, n);
+}
+
+bool router_may_log(struct router *r) {
+        uint64_t second = r->loop.now / 1000;
+
+        if (second != r->log_second) {
+                if (r->log_dropped > 0)
+                        log_warning("%u more lines about connections were dropped", r->log_dropped);
+                r->log_second = second;
+                r->log_lines = r->log_dropped = 0;
+        }
+        if (r->log_lines >= LIMIT_LOG_LINES_SECOND) {
+                r->log_dropped++;
+                return false;
+        }
+        r->log_lines++;
+        return true;
+}
+
+/* --- the end of a turn ------------------------------------------------------------------------ */
+
+static int flush_dirty(struct router *r) {
+        while (!list_empty(&r->dirty)) {
+                int v = connection_flush(LIST_OWNER(r->dirty.next, struct connection, dirty));
+
+                if (v < 0)
+                        return v;
+        }
+        return 0;
+}
+
+/* Takes c off the bus, so that the others see it go. */
+static int unregister(struct router *r, struct connection *c) {
+        int v;
+
+        match_remove_all(r, c);
+        v = name_release_all(r, c);
+        if (v == 0)
+                v = reply_remove_all(r, c);
+        if (v == 0)
+                v = driver_name_owner_changed(r, c->name, c, NULL);
+        if (v < 0)
+                return v;
+        table_remove(&r->by_id, &c->by_id);
+        return 0;
+}
+
+static int reap(struct router *r) {
+        while (!list_empty(&r->dying)) {
+                struct connection *c = LIST_OWNER(r->dying.next, struct connection, dying);
+                int v = c->id ? unregister(r, c) : 0;
+
+                if (v < 0)
+                        return v;
+                /* The reason it was refused for may still be in its queue. */
+                (void)queue_flush(&c->out, &r->pool, c->source.fd);
+                connection_free(c);
+        }
+        return 0;
+}
+
+static void expire_half_open(struct router *r) {
+        LIST_FOREACH(link, &r->half_open) {
+                struct connection *c = LIST_OWNER(link, struct connection, half_open);
+
+                if (c->deadline > r->loop.now)
+                        return; /* the others came later */
+                connection_breach(c, "it did not authenticate in time");
+        }
+}
+
+static int resume_accepting(struct router *r) {
+        if (r->accept_at == 0 || r->accept_at > r->loop.now)
+                return 0;
+        r->accept_at = 0;
+        LIST_FOREACH(link, &r->listeners) {
+                int v = loop_change(&r->loop, &LIST_OWNER(link, struct listener, link)->source,
+                                    EPOLLIN);
+
+                if (v < 0)
+                        return v;
+        }
+        return 0;
+}
+
+static int next_wait(const struct router *r) {
+        uint64_t until = r->accept_at;
+
+        if (!list_empty(&r->half_open)) {
+                const struct connection *c =
+                        LIST_OWNER(r->half_open.next, struct connection, half_open);
+
+                if (until == 0 || c->deadline < until)
+                        until = c->deadline;
+        }
+        if (until == 0)
+                return -1;
+        return until > r->loop.now ? (int)(until - r->loop.now) : 0;
+}
+
+static int turn(void *self) {
+        struct router *r = self;
+        int v = resume_accepting(r);
+
+        expire_half_open(r);
+        /* A connection that goes makes output for others, and that may end more of them. */
+        while (v == 0 && (!list_empty(&r->dirty) || !list_empty(&r->dying))) {
+                v = flush_dirty(r);
+                if (v == 0)
+                        v = reap(r);
+        }
+        return v < 0 ? v : next_wait(r);
+}
+
+int router_run(struct router *r) {
+        return loop_run(&r->loop, turn, r);
+}
+
+void router_done(struct router *r) {
+        LIST_FOREACH(link, &r->connections)
+                connection_close(LIST_OWNER(link, struct connection, link));
+        (void)reap(r); /* tells nobody: they are all dead */
+        while (!list_empty(&r->listeners))
+                listener_free(LIST_OWNER(r->listeners.next, struct listener, link));
+        r->ipc.fd = fd_close(r->ipc.fd);
+        queue_pool_done(&r->pool);
+        match_index_done(&r->matches);
+        table_done(&r->by_id);
+        table_done(&r->names);
+        table_done(&r->replies);
+        free(r->scratch);
+        free(r->header);
+        loop_done(&r->loop);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bus as a whole: its connections, its indexes, and the way of a message
+ * through it.
+ *
+ *   connection reads -> route_message() -> driver_call()     to org.freedesktop.DBus
+ *                                       -> unicast()         to a name
+ *                                       -> route_broadcast() a signal to nobody in particular
+ *   ... -> connection_send() -> router_turn() flushes each connection once
+ *
+ * Whoever does not keep up pays: a receiver that fills its queue by broadcasts or
+ * by its own replies is closed, a caller whose call does not fit gets
+ * LimitsExceeded, and nobody else is held up.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ipc/ipc.h"
+#include "sbrouter/connection.h"
+#include "sbrouter/list.h"
+#include "sbrouter/loop.h"
+#include "sbrouter/match.h"
+#include "sbrouter/message.h"
+#include "sbrouter/queue.h"
+#include "sbrouter/table.h"
+
+#define DRIVER_NAME "org.freedesktop.DBus"
+#define DRIVER_PATH "/org/freedesktop/DBus"
+
+enum router_bus {
+        ROUTER_UNCONFIGURED,
+        ROUTER_VM = IPC_BUS_VM,
+        ROUTER_PRIVATE = IPC_BUS_PRIVATE,
+        ROUTER_STANDALONE,
+};
+
+struct router {
+        struct loop loop;
+        enum router_bus bus;
+        char guid[33], machine_id[33];
+        uint32_t own_uid, own_pid; /* read before the sandbox closed */
+        uint32_t peer_pid;         /* private bus: every connection's pid; 0: not known yet */
+
+        struct ipc_chan ipc;
+        struct loop_source ipc_source;
+
+        struct table_key key;
+        struct table by_id, names, replies;
+        struct match_index matches;
+        uint64_t last_id, stamp;
+        uint32_t serial; /* of the driver's broadcasts */
+
+        struct list listeners, connections, half_open, dirty, dying;
+        unsigned n_accepted; /* connections that came through a listener */
+        uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
+
+        struct queue_pool pool;
+        uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
+        uint8_t *header;  /* room for one stamped header */
+
+        uint64_t log_second; /* the second in which log_lines were written */
+        unsigned log_lines, log_dropped;
+};
+
+#define ROUTER_SCRATCH 262144u /* one full socket buffer per read, whatever the messages' size */
+
+/* 0 or a negative errno.  r is fit for router_done() in either case. */
+int router_init(struct router *r);
+void router_done(struct router *r);
+void router_configure(struct router *r, enum router_bus bus, const uint8_t machine_id[16]);
+/* 0 when loop.stop was set, or a negative errno. */
+int router_run(struct router *r);
+
+/* Gives c, which said Hello, its unique name. */
+void router_register(struct router *r, struct connection *c);
+
+/* Whose connection answers to this name now; NULL: nobody's (the driver's too). */
+struct connection *router_lookup(struct router *r, const char *name, size_t n);
+
+/* Whether a line that a guest caused may be logged now; counts what may not. */
+bool router_may_log(struct router *r);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What sbrouter may still do when it reads the first byte of a guest.  Data only. */
+#include "sbrouter/sandbox_profile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/limits.h"
+
+#define ANY(name) {.nr = SCMP_SYS(name)}
+/* Argument i of name is exactly value. */
+#define WITH(name, i, v) {.nr = SCMP_SYS(name), .n_args = 1, .args = {{(i), UINT32_MAX, (v)}}}
+
+static const struct sandbox_syscall syscalls[] = {
+        /* loop.c: the one epoll descriptor exists already */
+        ANY(epoll_wait),
+        ANY(epoll_pwait),
+        ANY(epoll_ctl),
+        /* The time, where the kernel has no vdso for it: loop.c */
+        ANY(clock_gettime),
+
+        /* Streams and the ipc channel: connection.c, queue.c, ipc.c */
+        ANY(recvmsg),
+        ANY(sendmsg),
+        ANY(close),
+        /* listener.c; there is no socket(), so only what listens already can bring new streams */
+        ANY(accept4),
+        {.nr = SCMP_SYS(getsockopt), /* credentials.c */
+         .n_args = 2,
+         .args = {{1, UINT32_MAX, SOL_SOCKET}, {2, UINT32_MAX, SO_PEERCRED}}},
+
+        /* connection.c: a stream's token */
+        ANY(getrandom),
+
+        /* malloc; never executable memory, and mappings of no file */
+        ANY(brk),
+        ANY(munmap),
+        ANY(mremap),
+        {.nr = SCMP_SYS(mmap),
+         .n_args = 2,
+         .args = {{2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}}},
+        /* free() of a large heap's top; the value is MADV_DONTNEED */
+        WITH(madvise, 2, MADV_DONTNEED),
+
+        /* log.c, and the last words of a failed assertion */
+        WITH(write, 0, STDERR_FILENO),
+        WITH(writev, 0, STDERR_FILENO),
+
+        /* Signals' return, and the end */
+        ANY(rt_sigreturn),
+        ANY(exit_group),
+        /* The kernel restarts an interrupted epoll_wait() through it, when stopped and continued */
+        ANY(restart_syscall),
+};
+
+static const struct sandbox_rlimit rlimits[] = {
+        {RLIMIT_CORE, 0},  /* it would hold guests' messages */
+        {RLIMIT_NPROC, 0}, /* of our user: no child, whatever else fails */
+        {RLIMIT_NOFILE, LIMIT_ROUTER_FDS},
+};
+
+const struct sandbox_profile router_profile = {
+        .name = "sbrouter",
+        .rlimits = rlimits,
+        .n_rlimits = ELEMENTSOF(rlimits),
+        .syscalls = syscalls,
+        .n_syscalls = ELEMENTSOF(syscalls),
+};

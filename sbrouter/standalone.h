@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The router alone, as an ordinary bus with descriptor passing, for tests,
+ * benchmarks and debugging.  Clients must be of our own user, or root.
+ */
+#pragma once
+
+struct router;
+
+/*
+ * Before the sandbox closes: reads the machine id and binds each address.  Every
+ * failure is logged.  0 or a negative errno.
+ */
+int standalone_start(struct router *r, const char *const *addresses, unsigned n);
