@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbagent/host.h"
+
+#include "common/limits.h"
+
+#define FIRST_DELAY_MS 100u
+
+bool host_may_try(const struct host *h, uint64_t now) {
+        return h->state != HOST_DOWN || (!h->probing && now >= h->next_try);
+}
+
+bool host_begin(struct host *h) {
+        if (h->state != HOST_DOWN)
+                return false;
+        h->probing = true;
+        return true;
+}
+
+bool host_succeeded(struct host *h) {
+        bool changed = h->state != HOST_UP;
+
+        *h = (struct host){.state = HOST_UP};
+        return changed;
+}
+
+bool host_failed(struct host *h, bool probe, uint64_t now, uint32_t random) {
+        bool changed = h->state != HOST_DOWN;
+        uint64_t delay;
+
+        /* Many attempts that were under way at once fail together: that is one failure. */
+        if (!changed && !probe)
+                return false;
+        h->delay_ms = changed ? FIRST_DELAY_MS : h->delay_ms * 2;
+        if (h->delay_ms > LIMIT_AGENT_BACKOFF_MS)
+                h->delay_ms = LIMIT_AGENT_BACKOFF_MS;
+        delay = (uint64_t)h->delay_ms * 1000;
+        h->next_try = now + delay - random % (delay / 2);
+        h->state = HOST_DOWN;
+        h->probing = false;
+        return changed;
+}
+
+void host_abandoned(struct host *h, bool probe) {
+        if (probe && h->state == HOST_DOWN)
+                h->probing = false;
+}

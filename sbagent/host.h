@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whether the host answers, shared by all clients of the agent.  PURE.
+ *
+ * While it is thought to be there every client connects at once.  After a failure
+ * one client at a time tries (the probe), 100 ms later, then 200 ms, doubling to
+ * LIMIT_AGENT_BACKOFF_MS, each less up to half of it at random so that the agents
+ * of many guests do not knock together; the others wait for what it finds.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum host_state {
+        HOST_UNKNOWN,
+        HOST_UP,
+        HOST_DOWN,
+};
+
+struct host {
+        enum host_state state;
+        bool probing;      /* when down: somebody is trying */
+        uint32_t delay_ms; /* when down: between the last failure and the next try */
+        uint64_t next_try; /* microseconds, CLOCK_MONOTONIC */
+};
+
+/* May a client try now?  Then host_begin(), whose result belongs to the attempt. */
+bool host_may_try(const struct host *h, uint64_t now);
+bool host_begin(struct host *h);
+
+/*
+ * How the attempt ended; probe is what host_begin() said.  Both return whether the
+ * state is another now.
+ */
+bool host_succeeded(struct host *h);
+bool host_failed(struct host *h, bool probe, uint64_t now, uint32_t random);
+/* Its client left before anything was known. */
+void host_abandoned(struct host *h, bool probe);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbagent/sandbox_profile.h"
+
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "common/limits.h"
+
+#define ANY(name) {SCMP_SYS(name), 0, {{0}}}
+/* Argument i of the call is exactly value. */
+#define IS(name, i, value) {SCMP_SYS(name), 1, {{(i), UINT64_C(0xffffffff), (uint64_t)(value)}}}
+/* None of the bits of argument i is set. */
+#define NONE_OF(name, i, bits) {SCMP_SYS(name), 1, {{(i), (uint64_t)(bits), 0}}}
+
+/* An end for each client and for its way to the host, and what the process itself holds. */
+static const struct sandbox_rlimit rlimits[] = {
+        {RLIMIT_NOFILE, 2 * LIMIT_AGENT_CLIENTS + 64},
+        {RLIMIT_CORE, 0},
+};
+
+static const struct sandbox_syscall syscalls[] = {
+        /* memory: malloc(3) */
+        ANY(brk),
+        ANY(munmap),
+        ANY(mremap),
+        ANY(madvise),
+        NONE_OF(mmap, 2, PROT_EXEC),
+        NONE_OF(mprotect, 2, PROT_EXEC),
+        /* the event loop: sd-event(3); its timers are made when first used */
+        ANY(epoll_wait),
+        ANY(epoll_pwait),
+        ANY(epoll_pwait2),
+        ANY(epoll_ctl),
+        ANY(timerfd_create),
+        ANY(timerfd_settime),
+        ANY(clock_gettime),
+        ANY(gettimeofday),
+        ANY(restart_syscall),
+        /* clients, and the host: agent.c, common/listen.c; sd_notify(3) */
+        ANY(accept4),
+        IS(socket, 0, AF_UNIX),
+        IS(socket, 0, AF_VSOCK),
+        ANY(connect),
+        IS(getsockopt, 1, SOL_SOCKET),
+        IS(setsockopt, 1, SOL_SOCKET),
+        ANY(recvfrom),
+        ANY(sendto),
+        ANY(sendmsg),
+        ANY(shutdown),
+        ANY(close),
+        ANY(getrandom),
+        /* timers and signals are read; log lines are written */
+        ANY(read),
+        ANY(write),
+        ANY(writev),
+        /* what the C library asks about a descriptor, and a signal's end */
+        ANY(fstat),
+        ANY(newfstatat),
+        ANY(fcntl),
+        ANY(rt_sigreturn),
+        ANY(rt_sigprocmask),
+        ANY(rt_sigaction),
+        ANY(futex),
+        /* abort(3), so that a failed assertion is seen as what it is */
+        ANY(getpid),
+        ANY(gettid),
+        ANY(tgkill),
+        /* the end: our socket file */
+        ANY(unlink),
+        ANY(unlinkat),
+        ANY(exit),
+        ANY(exit_group),
+};
+
+const struct sandbox_profile sbagent_profile = {
+        .name = "sbagent",
+        .dumpable = false,
+        .rlimits = rlimits,
+        .n_rlimits = ELEMENTSOF(rlimits),
+        .syscalls = syscalls,
+        .n_syscalls = ELEMENTSOF(syscalls),
+};
