@@ -37,9 +37,23 @@ static int fail(struct portal_rebuild *rb, const struct portal_value *v, int e) 
         return e;
 }
 
+/* Takes n bytes off what may still be written. */
+static int spend(struct portal_rebuild *rb, size_t n) {
+        if (n > rb->budget)
+                return PORTAL_REBUILD_E_VALUE;
+        rb->budget -= n;
+        return 0;
+}
+
+struct bytes {
+        size_t n;
+        char data[LIMIT_STRING_BYTES];
+};
+
 /* --- copying by type ------------------------------------------------------------------------------ */
 
-static int copy_string(sd_bus_message *in, sd_bus_message *out, char type, enum portal_role role) {
+static int copy_string(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out, char type,
+                       enum portal_role role) {
         _cleanup_free_ char *text = NULL;
         const char *s;
         int r;
@@ -55,10 +69,12 @@ static int copy_string(sd_bus_message *in, sd_bus_message *out, char type, enum 
                         return -ENOMEM;
                 s = text;
         }
-        return done(sd_bus_message_append_basic(out, type, s));
+        r = spend(rb, strlen(s) + sizeof(uint32_t));
+        return r != 0 ? r : done(sd_bus_message_append_basic(out, type, s));
 }
 
-static int copy_fixed(sd_bus_message *in, sd_bus_message *out, char type) {
+static int copy_fixed(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out,
+                      char type) {
         union {
                 uint64_t u64;
                 double d;
@@ -66,26 +82,49 @@ static int copy_fixed(sd_bus_message *in, sd_bus_message *out, char type) {
         } value = {0};
         int r = got(sd_bus_message_read_basic(in, type, &value));
 
+        if (r == 0)
+                r = spend(rb, sizeof(value));
         return r != 0 ? r : done(sd_bus_message_append_basic(out, type, &value));
 }
 
-static int copy_bytes(sd_bus_message *in, sd_bus_message *out) {
-        const void *p;
-        size_t n;
-        int r = got(sd_bus_message_read_array(in, 'y', &p, &n));
+/*
+ * Reads an ay into buf.  Byte by byte, because sd_bus_message_read_array() refuses
+ * messages of the other byte order, which a guest may send.
+ */
+static int read_bytes(sd_bus_message *in, struct bytes *ret) {
+        int r = got(sd_bus_message_enter_container(in, 'a', "y"));
 
         if (r != 0)
                 return r;
-        if (n > LIMIT_STRING_BYTES)
-                return PORTAL_REBUILD_E_VALUE;
-        return done(sd_bus_message_append_array(out, 'y', p, n));
+        ret->n = 0;
+        for (;;) {
+                uint8_t byte;
+
+                r = sd_bus_message_read_basic(in, 'y', &byte);
+                if (r <= 0)
+                        break;
+                if (ret->n == LIMIT_STRING_BYTES)
+                        return PORTAL_REBUILD_E_VALUE;
+                ret->data[ret->n++] = byte;
+        }
+        return r < 0 ? blame(r) : stepped(sd_bus_message_exit_container(in));
 }
 
-static int copy_value(sd_bus_message *in, sd_bus_message *out, enum portal_role role);
+static int copy_bytes(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
+        struct bytes b;
+        int r = read_bytes(in, &b);
+
+        if (r == 0)
+                r = spend(rb, b.n);
+        return r != 0 ? r : done(sd_bus_message_append_array(out, 'y', b.data, b.n));
+}
+
+static int copy_value(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out,
+                      enum portal_role role);
 
 /* An array or a struct whose complete type the caller has already compared with the row's. */
-static int copy_container(sd_bus_message *in, sd_bus_message *out, char type, const char *contents,
-                          enum portal_role role) {
+static int copy_container(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out,
+                          char type, const char *contents, enum portal_role role) {
         unsigned items = 0;
         int r;
 
@@ -97,7 +136,7 @@ static int copy_container(sd_bus_message *in, sd_bus_message *out, char type, co
         while ((r = sd_bus_message_at_end(in, false)) == 0) {
                 if (++items > LIMIT_ARRAY_ITEMS)
                         return PORTAL_REBUILD_E_VALUE;
-                r = copy_value(in, out, role);
+                r = copy_value(rb, in, out, role);
                 if (r != 0)
                         return r;
         }
@@ -111,7 +150,8 @@ static int copy_container(sd_bus_message *in, sd_bus_message *out, char type, co
  * One complete value.  Recursion is as deep as the type in the table, which the
  * caller compared: no row holds a variant, so a guest cannot deepen it.
  */
-static int copy_value(sd_bus_message *in, sd_bus_message *out, enum portal_role role) {
+static int copy_value(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out,
+                      enum portal_role role) {
         const char *contents;
         char type;
         int r = got(sd_bus_message_peek_type(in, &type, &contents));
@@ -119,13 +159,13 @@ static int copy_value(sd_bus_message *in, sd_bus_message *out, enum portal_role 
         if (r != 0)
                 return r;
         if (type == 'a' && strcmp(contents, "y") == 0)
-                return copy_bytes(in, out);
+                return copy_bytes(rb, in, out);
         if (type == 'a' || type == 'r')
-                return copy_container(in, out, type, contents, role);
+                return copy_container(rb, in, out, type, contents, role);
         if (strchr("sog", type))
-                return copy_string(in, out, type, role);
+                return copy_string(rb, in, out, type, role);
         if (strchr("ybnqiuxtd", type))
-                return copy_fixed(in, out, type);
+                return copy_fixed(rb, in, out, type);
         return PORTAL_REBUILD_E_TYPE; /* variants, dictionaries, descriptors: by role only */
 }
 
@@ -137,17 +177,14 @@ static bool is_basename(const char *s) {
 }
 
 /* Reads an ay that is a C string: the terminating NUL is part of the array (portal convention). */
-static int read_bytestring(sd_bus_message *in, const char **ret) {
-        const void *p;
-        size_t n;
-        int r = got(sd_bus_message_read_array(in, 'y', &p, &n));
+static int read_bytestring(sd_bus_message *in, struct bytes *ret) {
+        int r = read_bytes(in, ret);
 
         if (r != 0)
                 return r;
-        if (n == 0 || n > LIMIT_STRING_BYTES || memchr(p, 0, n) != (const char *)p + n - 1)
-                return PORTAL_REBUILD_E_VALUE;
-        *ret = p;
-        return 0;
+        return ret->n > 0 && memchr(ret->data, 0, ret->n) == ret->data + ret->n - 1
+                       ? 0
+                       : PORTAL_REBUILD_E_VALUE;
 }
 
 static int append_bytestring(sd_bus_message *out, const char *s) {
@@ -158,11 +195,12 @@ static int append_bytestring(sd_bus_message *out, const char *s) {
 static int translate_value(struct portal_rebuild *rb, const struct portal_value *v,
                            sd_bus_message *in, char **ret) {
         _cleanup_free_ char *text = NULL;
-        const char *s = NULL;
+        struct bytes bytes;
+        const char *s = bytes.data;
         int r;
 
         if (strcmp(v->type, "ay") == 0)
-                r = read_bytestring(in, &s);
+                r = read_bytestring(in, &bytes);
         else
                 r = got(sd_bus_message_read_basic(in, 's', &s));
         if (r != 0)
@@ -175,7 +213,8 @@ static int translate_value(struct portal_rebuild *rb, const struct portal_value 
                         return -ENOMEM;
                 s = text;
         }
-        return rb->translate(rb->userdata, v, s, ret);
+        r = rb->translate(rb->userdata, v, s, ret);
+        return r == 0 && *ret ? spend(rb, strlen(*ret)) : r;
 }
 
 static int append_string_as(sd_bus_message *out, const struct portal_value *v, const char *s) {
@@ -193,19 +232,22 @@ static int rebuild_basename(sd_bus_message *in, sd_bus_message *out) {
                               : PORTAL_REBUILD_E_VALUE;
 }
 
-static int rebuild_basenames_items(sd_bus_message *in, sd_bus_message *out) {
+static int rebuild_basenames_items(struct portal_rebuild *rb, sd_bus_message *in,
+                                   sd_bus_message *out) {
         unsigned items = 0;
         int r;
 
         while ((r = sd_bus_message_at_end(in, false)) == 0) {
-                const char *s;
+                struct bytes name;
 
-                r = read_bytestring(in, &s);
+                r = read_bytestring(in, &name);
+                if (r == 0)
+                        r = spend(rb, name.n);
                 if (r != 0)
                         return r;
-                if (!is_basename(s) || ++items > LIMIT_ARRAY_ITEMS)
+                if (!is_basename(name.data) || ++items > LIMIT_ARRAY_ITEMS)
                         return PORTAL_REBUILD_E_VALUE;
-                r = append_bytestring(out, s);
+                r = append_bytestring(out, name.data);
                 if (r != 0)
                         return r;
         }
@@ -224,6 +266,8 @@ static int rebuild_uris_items(struct portal_rebuild *rb, const struct portal_val
                 if (++items > LIMIT_URIS)
                         return PORTAL_REBUILD_E_VALUE;
                 r = rb->translate(rb->userdata, v, s, &uri);
+                if (r == 0 && uri)
+                        r = spend(rb, strlen(uri));
                 if (r != 0)
                         return r;
                 r = uri ? done(sd_bus_message_append_basic(out, 's', uri)) : 0;
@@ -244,7 +288,7 @@ static int rebuild_list(struct portal_rebuild *rb, const struct portal_value *v,
                 r = got(sd_bus_message_enter_container(in, 'a', contents));
         if (r == 0)
                 r = v->role == PORTAL_URIS ? rebuild_uris_items(rb, v, in, out)
-                                           : rebuild_basenames_items(in, out);
+                                           : rebuild_basenames_items(rb, in, out);
         if (r == 0)
                 r = stepped(sd_bus_message_exit_container(in));
         return r != 0 ? r : done(sd_bus_message_close_container(out));
@@ -301,7 +345,7 @@ static int rebuild_option(struct portal_rebuild *rb, const struct portal_value *
         else if (v->role == PORTAL_BASENAMES || v->role == PORTAL_URIS)
                 r = rebuild_list(rb, v, in, out);
         else
-                r = copy_value(in, out, v->role);
+                r = copy_value(rb, in, out, v->role);
         return r != 0 ? r : close_entry(out);
 }
 
@@ -351,6 +395,7 @@ static int append_token(const struct portal_rebuild *rb, sd_bus_message *out) {
 static int rebuild_dict(struct portal_rebuild *rb, const struct portal_value *rows,
                         sd_bus_message *in, sd_bus_message *out) {
         uint32_t seen = 0;
+        unsigned keys = 0;
         int r;
 
         _Static_assert(PORTAL_MAX_OPTIONS < 32 && PORTAL_MAX_RESULTS < 32, "bits of seen");
@@ -360,6 +405,8 @@ static int rebuild_dict(struct portal_rebuild *rb, const struct portal_value *ro
         if (r != 0)
                 return r;
         while ((r = sd_bus_message_enter_container(in, 'e', "sv")) > 0) {
+                if (++keys > LIMIT_OPTION_KEYS)
+                        return PORTAL_REBUILD_E_VALUE;
                 r = rebuild_entry(rb, rows, &seen, in, out);
                 if (r == 0)
                         r = stepped(sd_bus_message_exit_container(in));
@@ -374,36 +421,55 @@ static int rebuild_dict(struct portal_rebuild *rb, const struct portal_value *ro
         return r != 0 ? r : done(sd_bus_message_close_container(out));
 }
 
-int portal_rebuild_results(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
+static void begin(struct portal_rebuild *rb) {
         rb->culprit = NULL;
+        rb->budget = LIMIT_GATE_BYTES / 2; /* the rest is for padding, keys and types */
+}
+
+int portal_rebuild_results(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
+        begin(rb);
         return rebuild_dict(rb, rb->method->results, in, out);
 }
 
-static int rebuild_arg(struct portal_rebuild *rb, const struct portal_value *v, sd_bus_message *in,
-                       sd_bus_message *out) {
+static int rebuild_value(struct portal_rebuild *rb, const struct portal_value *v,
+                         const struct portal_value *rows, sd_bus_message *in,
+                         sd_bus_message *out) {
         _cleanup_free_ char *s = NULL;
         int r;
 
         if (v->role == PORTAL_OPTIONS)
-                return rebuild_dict(rb, rb->method->options, in, out);
+                return rebuild_dict(rb, rows, in, out);
+        if (v->role == PORTAL_BASENAME)
+                return rebuild_basename(in, out);
+        if (v->role == PORTAL_BASENAMES || v->role == PORTAL_URIS)
+                return rebuild_list(rb, v, in, out);
         if (!is_translated(v->role))
-                return copy_value(in, out, v->role);
+                return copy_value(rb, in, out, v->role);
         r = translate_value(rb, v, in, &s);
         return r != 0 ? r : append_string_as(out, v, s ?: "");
 }
 
-int portal_rebuild_args(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
+/* A whole body: values, of which a PORTAL_OPTIONS holds what rows knows. */
+static int rebuild_body(struct portal_rebuild *rb, const struct portal_value *values,
+                        const struct portal_value *rows, sd_bus_message *in, sd_bus_message *out) {
         char signature[PORTAL_MAX_SIGNATURE];
         int r = 0;
 
-        rb->culprit = NULL;
-        if (strcmp(sd_bus_message_get_signature(in, true),
-                   portal_signature(rb->method->args, signature)) != 0)
+        begin(rb);
+        if (!sd_bus_message_has_signature(in, portal_signature(values, signature)))
                 return PORTAL_REBUILD_E_TYPE;
-        for (const struct portal_value *v = rb->method->args; v->name && r == 0; v++) {
-                r = rebuild_arg(rb, v, in, out);
+        for (const struct portal_value *v = values; v->name && r == 0; v++) {
+                r = rebuild_value(rb, v, rows, in, out);
                 if (r > 0)
                         r = fail(rb, v, r);
         }
         return r;
+}
+
+int portal_rebuild_args(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
+        return rebuild_body(rb, rb->method->args, rb->method->options, in, out);
+}
+
+int portal_rebuild_out(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
+        return rebuild_body(rb, rb->method->out, rb->method->results, in, out);
 }

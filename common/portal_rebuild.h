@@ -34,10 +34,14 @@ struct portal_rebuild {
         void *userdata;
         const char *handle_token; /* added to the options when set (borrowed) */
         const char *culprit;      /* out: the argument or key an error is about, or NULL */
+        size_t budget;            /* internal: what may still be written, LIMIT_GATE_BYTES in all */
 };
 
 /* The arguments of a call: all of in's body is read, all of out's is written. */
 int portal_rebuild_args(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out);
+
+/* The values a plain call returns, likewise; an a{sv} among them holds the row's results. */
+int portal_rebuild_out(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out);
 
 /* The a{sv} of a Response, in being just before it, from the row's results. */
 int portal_rebuild_results(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What sbportal may do once it is locked.  Only data. */
+#include "sbportal/sandbox_profile.h"
+
+#include <fcntl.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+
+/* One row of an allow-list: any arguments. */
+#define ANY(x) {.nr = SCMP_SYS(x)}
+/* Allowed when the bits `mask` of argument i are `value`. */
+#define IF(x, i, mask, value) {.nr = SCMP_SYS(x), .n_args = 1, .args = {{(i), (mask), (value)}}}
+
+static const struct sandbox_syscall syscalls[] = {
+        /* sd-bus: the two buses; ipc/ipc.c: the supervisor's channel. */
+        ANY(recvmsg),
+        ANY(sendmsg),
+        ANY(close),
+        /* sd-event: the loop (glibc's epoll_wait is epoll_pwait on some architectures). */
+        ANY(epoll_wait),
+        ANY(epoll_pwait),
+        ANY(epoll_ctl),
+        /* log.c: lines go to the standard error and nowhere else. */
+        IF(write, 0, UINT64_MAX, 2),
+        /* malloc: pages that are never executable. */
+        ANY(brk),
+        IF(mmap, 2, PROT_EXEC, 0),
+        ANY(munmap),
+        ANY(mremap),
+        ANY(madvise),
+        /* sd-bus: keys of its hash tables; request.c: a handle whose path is taken. */
+        ANY(getrandom),
+        /* guest_log.c and sd-bus, where the vDSO has no clock. */
+        ANY(clock_gettime),
+        /* The end. */
+        ANY(exit_group),
+        ANY(rt_sigreturn),
+};
+
+static const struct sandbox_rlimit rlimits[] = {
+        {RLIMIT_CORE, 0},   /* a core would hold the guest's data */
+        {RLIMIT_NOFILE, 64}, /* 8 of our own, and the descriptors of one message while it is read */
+        {RLIMIT_NPROC, 0},  /* nothing is ever started */
+        {RLIMIT_AS, 536870912}, /* 512 MiB: the largest message D-Bus allows, twice, and ourselves */
+};
+
+const struct sandbox_profile sbportal_profile = {
+        .name = "sbportal",
+        .rlimits = rlimits,
+        .n_rlimits = ELEMENTSOF(rlimits),
+        .syscalls = syscalls,
+        .n_syscalls = ELEMENTSOF(syscalls),
+};
