@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the person decided about one VM: command line over configuration file over
+ * defaults.  A setting is one row of a table, reachable by its option, its key, or both.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/address.h"
+#include "sbsupervisor/vm_name.h"
+
+#define CONFIG_MAX_LISTEN 8
+
+struct config {
+        char *vm;
+        char *label; /* what dialogs call the VM; default: its name */
+        char *file;  /* --config, or the default path when that exists */
+        char *runtime_dir, *state_dir, *debug_dir;
+        char *guest_documents;
+        struct address listen[CONFIG_MAX_LISTEN];
+        unsigned n_listen;
+        uint32_t cid; /* of the VM; 0: not given */
+        bool read_only; /* [Documents] Open=read */
+        bool pass_windows;
+        const char *source; /* while the file is read: "FILE:LINE: ", for messages */
+        bool cleanup;       /* --cleanup: remove what a killed instance left, and exit */
+};
+
+void config_done(struct config *c);
+
+/*
+ * Fills c from argv and the file.  0; OPTIONS_E_DONE, OPTIONS_E_USAGE; or a negative errno.
+ * Everything wrong is logged: the option, or the file with line and key, and what would be right.
+ */
+int config_load(struct config *c, int argc, char **argv);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/documents.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/escape.h"
+#include "common/log.h"
+
+#define DOCUMENTS_PATH "/org/freedesktop/portal/documents"
+
+/* AddFull's flags (org.freedesktop.portal.Documents). */
+enum {
+        ADD_REUSE_EXISTING = 1,
+        ADD_PERSISTENT = 2,
+        ADD_DIRECTORY = 8,
+};
+
+int documents_open(struct documents *d, sd_event *event, int take_fd, const struct config *c,
+                   const char *app_id) {
+        _cleanup_close_ int fd = take_fd;
+        int r;
+
+        *d = (struct documents){.config = c, .app_id = app_id};
+        r = roots_open(&d->roots, app_id);
+        if (r < 0)
+                return r;
+        r = sd_bus_new(&d->bus);
+        if (r >= 0)
+                r = sd_bus_set_description(d->bus, "private");
+        if (r >= 0)
+                r = sd_bus_set_fd(d->bus, fd, fd);
+        if (r >= 0)
+                fd = -1; /* the bus closes it from here on */
+        if (r >= 0)
+                r = sd_bus_set_bus_client(d->bus, true);
+        if (r >= 0)
+                r = sd_bus_negotiate_fds(d->bus, true);
+        if (r >= 0)
+                r = sd_bus_start(d->bus);
+        if (r >= 0)
+                r = sd_bus_attach_event(d->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        return r < 0 ? log_error_errno(r, "cannot join the private bus") : 0;
+}
+
+void documents_done(struct documents *d) {
+        d->bus = sd_bus_close_unref(d->bus);
+        roots_done(&d->roots);
+}
+
+static int new_call(struct documents *d, const char *member, sd_bus_message **ret) {
+        return sd_bus_message_new_method_call(d->bus, ret, DOCUMENTS_BUS_NAME, DOCUMENTS_PATH,
+                                              DOCUMENTS_BUS_NAME, member);
+}
+
+/* AddNamedFull(h parent, ay name, u flags, s app, as permissions) */
+static int append_named(sd_bus_message *m, const struct privop_file *f, uint32_t flags) {
+        int r = sd_bus_message_append(m, "h", f->fd);
+
+        if (r >= 0)
+                r = sd_bus_message_append_array(m, 'y', f->name, strlen(f->name) + 1);
+        return r < 0 ? r : sd_bus_message_append(m, "usas", flags, "", 0);
+}
+
+int documents_add(struct documents *d, const struct privop_file *f, sd_bus_message_handler_t reply,
+                  void *userdata, sd_bus_slot **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        uint32_t flags = ADD_REUSE_EXISTING | ADD_PERSISTENT;
+        int r = new_call(d, f->name ? "AddNamedFull" : "AddFull", &m);
+
+        if (r < 0)
+                return r;
+        if (f->name)
+                r = append_named(m, f, flags);
+        else
+                r = sd_bus_message_append(m, "ahusas", 1, f->fd,
+                                          flags | (f->is_directory ? ADD_DIRECTORY : 0), "", 0);
+        return r < 0 ? r : sd_bus_call_async(d->bus, ret, m, reply, userdata, 0);
+}
+
+static int check_reply(sd_bus_message *m, const char *what) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (!e)
+                return 0;
+        log_warning("the document portal refused %s: %s", what, ESCAPED(e->message ?: e->name));
+        return DOCUMENTS_E_REFUSED;
+}
+
+bool documents_id_is_valid(const char *id, size_t n) {
+        return n >= 1 && n <= 16 && strspn(id, "0123456789abcdef") >= n;
+}
+
+int documents_add_reply(sd_bus_message *m, char **ret_id) {
+        const char *id = NULL;
+        bool list;
+        int r = check_reply(m, "a file");
+
+        if (r != 0)
+                return r;
+        list = sd_bus_message_has_signature(m, "asa{sv}");
+        if (list)
+                r = sd_bus_message_enter_container(m, 'a', "s");
+        if (r >= 0)
+                r = sd_bus_message_read_basic(m, 's', &id);
+        if (r <= 0 || !documents_id_is_valid(id, strlen(id)))
+                return DOCUMENTS_E_REFUSED;
+        *ret_id = strdup(id);
+        return *ret_id ? 0 : -ENOMEM;
+}
+
+int documents_grant(struct documents *d, const char *id, bool write, sd_bus_message_handler_t reply,
+                    void *userdata, sd_bus_slot **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = new_call(d, "GrantPermissions", &m);
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "ss", id, d->app_id);
+        if (r >= 0)
+                r = write ? sd_bus_message_append(m, "as", 2, "read", "write")
+                          : sd_bus_message_append(m, "as", 1, "read");
+        return r < 0 ? r : sd_bus_call_async(d->bus, ret, m, reply, userdata, 0);
+}
+
+int documents_info(struct documents *d, const char *id, sd_bus_message_handler_t reply,
+                   void *userdata, sd_bus_slot **ret) {
+        return sd_bus_call_method_async(d->bus, ret, DOCUMENTS_BUS_NAME, DOCUMENTS_PATH,
+                                        DOCUMENTS_BUS_NAME, "Info", reply, userdata, "s", id);
+}
+
+/* In being before a{sas}: does app hold "read"? */
+static int app_may_read(sd_bus_message *m, const char *app) {
+        const char *name, *permission;
+        int found = 0, r;
+
+        r = sd_bus_message_enter_container(m, 'a', "{sas}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sas")) > 0) {
+                r = sd_bus_message_read_basic(m, 's', &name);
+                if (r >= 0)
+                        r = sd_bus_message_enter_container(m, 'a', "s");
+                while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &permission)) > 0)
+                        if (strcmp(name, app) == 0 && strcmp(permission, "read") == 0)
+                                found = 1;
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r < 0 ? r : found;
+}
+
+int documents_info_reply(const struct documents *d, sd_bus_message *m, char **ret_path) {
+        const void *path;
+        size_t n;
+        int r;
+
+        if (sd_bus_message_get_error(m)) /* no such document: a guest may have invented it */
+                return DOCUMENTS_E_REFUSED;
+        r = sd_bus_message_read_array(m, 'y', &path, &n);
+        if (r <= 0 || n < 2 || memchr(path, 0, n) != (const char *)path + n - 1)
+                return DOCUMENTS_E_REFUSED;
+        r = app_may_read(m, d->app_id);
+        if (r <= 0)
+                return r < 0 ? r : DOCUMENTS_E_REFUSED;
+        *ret_path = strdup(path);
+        return *ret_path ? 0 : -ENOMEM;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The VM's own document portal, over the private bus.
+ *
+ * It is the only place where a host path becomes something the guest can reach, and
+ * everything goes in under the VM's application id: the guest sees doc/by-app/<id>
+ * alone, where the portal enforces what was granted.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-bus.h>
+
+#include "sbsupervisor/config.h"
+#include "sbsupervisor/privops.h"
+#include "sbsupervisor/roots.h"
+
+#define DOCUMENTS_BUS_NAME "org.freedesktop.portal.Documents"
+
+struct documents {
+        sd_bus *bus; /* ours, to the private router */
+        const char *app_id;
+        const struct config *config;
+        struct roots roots;
+        unsigned n_granted, n_foreign; /* of this run: for STATUS= */
+};
+
+enum {
+        DOCUMENTS_E_REFUSED = 1, /* the document portal said no, or has no such document for us */
+};
+
+/* take_fd: our end of the socketpair whose other end the private router got as PEER_SUPERVISOR. */
+int documents_open(struct documents *d, sd_event *event, int take_fd, const struct config *c,
+                   const char *app_id);
+void documents_done(struct documents *d);
+
+/*
+ * Adds f, with no rights for anybody yet; the reply's document id goes to
+ * documents_grant(), which adds rights to what the VM has (AddFull alone would replace them).
+ */
+int documents_add(struct documents *d, const struct privop_file *f, sd_bus_message_handler_t reply,
+                  void *userdata, sd_bus_slot **ret);
+int documents_add_reply(sd_bus_message *m, char **ret_id);
+
+int documents_grant(struct documents *d, const char *id, bool write, sd_bus_message_handler_t reply,
+                    void *userdata, sd_bus_slot **ret);
+
+/* Where a document of this VM is on the host: *ret_path is a new string. */
+int documents_info(struct documents *d, const char *id, sd_bus_message_handler_t reply,
+                   void *userdata, sd_bus_slot **ret);
+int documents_info_reply(const struct documents *d, sd_bus_message *m, char **ret_path);
+
+/* 1 to 16 lower-case hex digits: "%x" of a random number, so not always eight. */
+bool documents_id_is_valid(const char *id, size_t n);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/export.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/escape.h"
+#include "common/limits.h"
+#include "common/log.h"
+
+struct item {
+        struct export *export;
+        struct privop_file file;
+        char *id;     /* of the document, once added */
+        char *result; /* once granted */
+        bool write;
+        sd_bus_slot *slot; /* the call under way */
+};
+
+struct export {
+        struct documents *documents;
+        export_done_t done;
+        void *userdata;
+        sd_event_source *idle; /* tells the end when nothing had to be waited for */
+        size_t n, n_pending;
+        struct item items[];
+};
+
+static void settle(struct item *i) {
+        struct export *e = i->export;
+
+        privop_file_done(&i->file);
+        i->slot = sd_bus_slot_unref(i->slot);
+        if (--e->n_pending == 0)
+                e->done(e->userdata); /* may free e */
+}
+
+/* --- deciding ------------------------------------------------------------------------------------ */
+
+static const char *refusal(int r) {
+        static const char *const texts[] = {
+                [PRIVOP_E_GONE] = "it is not there, or you may not reach it",
+                [PRIVOP_E_SYMLINK] = "it leads through a symlink in a directory that a VM may write",
+                [PRIVOP_E_KIND] = "it is neither a regular file nor a directory",
+                [PRIVOP_E_READ] = "you may not read it",
+        };
+
+        return r > 0 && (size_t)r < ELEMENTSOF(texts) && texts[r] ? texts[r] : strerror(-r);
+}
+
+static int open_uri(struct export *e, enum portal_export kind, const char *uri,
+                    struct privop_file *ret) {
+        _cleanup_free_ char *path = uri_to_path(uri);
+        struct privop_roots roots;
+        int r;
+
+        if (!path)
+                return PRIVOP_E_KIND; /* smb: or trash: and no local file behind it */
+        r = roots_load(&e->documents->roots, &roots);
+        if (r < 0)
+                return r;
+        r = kind == PORTAL_EXPORT_SAVE ? privop_open_parent(path, &roots, ret)
+                                       : privop_open_picked(path, &roots, ret);
+        free(roots.v);
+        return r;
+}
+
+static void decide_rights(struct item *i) {
+        struct documents *d = i->export->documents;
+        const struct privop_file *f = &i->file;
+
+        i->write = f->writable && (!d->config->read_only || f->name);
+        if (f->foreign) {
+                d->n_foreign++;
+                log_notice("%s%s%s: granted read only, because its owner or group is not your own "
+                           "(the documents namespace maps only yours)",
+                           ESCAPED(f->path), f->name ? "/" : "", f->name ? ESCAPED(f->name) : "");
+        }
+}
+
+/* --- adding, then granting ------------------------------------------------------------------------ */
+
+static char *result_string(const struct item *i) {
+        const char *slash = strrchr(i->file.path, '/');
+        _cleanup_free_ char *name = uri_escape_path(i->file.name ? i->file.name : slash + 1);
+        char *s;
+
+        return name && asprintf(&s, "doc:%s/%s", i->id, name) >= 0 ? s : NULL;
+}
+
+static int on_granted(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        struct item *i = userdata;
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        if (e) {
+                log_warning("the document portal refused a grant: %s", ESCAPED(e->message ?: e->name));
+        } else {
+                i->export->documents->n_granted++;
+                i->result = result_string(i);
+                log_notice("granted: %s%s%s as document %s, %s%s", ESCAPED(i->file.path),
+                           i->file.name ? "/" : "", i->file.name ? ESCAPED(i->file.name) : "", i->id,
+                           i->write ? "read and write" : "read",
+                           i->file.is_directory ? ", the whole directory" : "");
+        }
+        settle(i);
+        return 0;
+}
+
+static int grant(struct item *i) {
+        struct documents *d = i->export->documents;
+        int r = 0;
+
+        /* Listed first: from the grant on, the guest may plant a symlink in it. */
+        if (i->write && i->file.is_directory)
+                r = roots_add(&d->roots, i->file.path);
+        i->slot = sd_bus_slot_unref(i->slot);
+        return r < 0 ? r : documents_grant(d, i->id, i->write, on_granted, i, &i->slot);
+}
+
+static int on_added(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        struct item *i = userdata;
+        int r = documents_add_reply(m, &i->id);
+
+        if (r == 0)
+                r = grant(i);
+        if (r < 0)
+                (void)log_warning_errno(r, "cannot export %s", ESCAPED(i->file.path));
+        if (r != 0)
+                settle(i);
+        return 0;
+}
+
+/* Nothing to wait for when it is refused here. */
+static void start_item(struct item *i, enum portal_export kind, const char *uri) {
+        int r = open_uri(i->export, kind, uri, &i->file);
+
+        if (r == 0) {
+                decide_rights(i);
+                r = documents_add(i->export->documents, &i->file, on_added, i, &i->slot);
+                if (r >= 0) {
+                        i->export->n_pending++;
+                        return;
+                }
+        }
+        privop_file_done(&i->file);
+        log_warning("%s is not given to the VM: %s", ESCAPED(uri), refusal(r));
+}
+
+static int on_idle(sd_event_source *s _unused_, void *userdata) {
+        struct export *e = userdata;
+
+        e->done(e->userdata); /* may free e */
+        return 0;
+}
+
+int export_start(struct documents *d, enum portal_export kind, const char *const *uris, size_t n,
+                 export_done_t done, void *userdata, struct export **ret) {
+        _cleanup_(export_freep) struct export *e = calloc(1, sizeof(*e) + n * sizeof(struct item));
+        int r = 0;
+
+        if (!e)
+                return -ENOMEM;
+        e->documents = d;
+        e->done = done;
+        e->userdata = userdata;
+        e->n = n;
+        for (size_t k = 0; k < n; k++) {
+                e->items[k] = (struct item){.export = e, .file.fd = -1};
+                start_item(&e->items[k], kind, uris[k]);
+        }
+        if (e->n_pending == 0)
+                r = sd_event_add_defer(sd_bus_get_event(d->bus), &e->idle, on_idle, e);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(e);
+        return 0;
+}
+
+const char *export_result(const struct export *e, size_t k) {
+        return k < e->n ? e->items[k].result : NULL;
+}
+
+struct export *export_free(struct export *e) {
+        if (!e)
+                return NULL;
+        for (size_t k = 0; k < e->n; k++) {
+                sd_bus_slot_unref(e->items[k].slot);
+                privop_file_done(&e->items[k].file);
+                free(e->items[k].id);
+                free(e->items[k].result);
+        }
+        sd_event_source_disable_unref(e->idle);
+        free(e);
+        return NULL;
+}

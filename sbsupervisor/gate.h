@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The gate: what sbportal may have of the host (docs/PROTOCOL.gate.md).
+ *
+ * sbportal has no session bus.  It speaks D-Bus to this end of a socketpair, and what is
+ * not in the portal table, on the portal's path or on a request it opened here, does not
+ * pass.  Every body is written anew from the table's row, in both directions.
+ */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "common/limits.h"
+#include "sbsupervisor/documents.h"
+#include "sbsupervisor/host.h"
+
+struct request;
+
+struct gate {
+        sd_bus *bus; /* our end of sbportal's socketpair: we are the server */
+        struct host *host;
+        struct documents *documents;
+        const struct config *config;
+        struct request *requests[LIMIT_REQUESTS_VM];
+        unsigned n_forwarded; /* property calls under way */
+};
+
+/* take_fd: our end of the socketpair. */
+int gate_open(struct gate *g, sd_event *event, int take_fd, struct host *host,
+              struct documents *documents, const struct config *config);
+
+/* The host portal is gone: every request that waits for it ends with Response(2). */
+void gate_portal_lost(struct gate *g);
+/* A signal of the host portal to us. */
+void gate_host_signal(struct gate *g, sd_bus_message *m);
+
+/* Closes what is open on the host. */
+void gate_done(struct gate *g);

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/host.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/escape.h"
+#include "common/log.h"
+#include "common/portal_table.h"
+
+#define DRIVER      "org.freedesktop.DBus"
+#define DRIVER_PATH "/org/freedesktop/DBus"
+
+/* Starting xdg-desktop-portal also starts its backend, which may start a desktop's own service. */
+#define START_SECONDS 60
+
+static int set_owner(struct host *h, const char *owner) {
+        char *s = *owner ? strdup(owner) : NULL;
+
+        if (*owner && !s)
+                return -ENOMEM;
+        free(h->owner);
+        h->owner = s;
+        return 0;
+}
+
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        const char *sender = sd_bus_message_get_sender(m), *name, *before, *after;
+        struct host *h = userdata;
+        int r;
+
+        if (!sender || strcmp(sender, DRIVER) != 0)
+                return 0; /* only the driver's word counts */
+        r = sd_bus_message_read(m, "sss", &name, &before, &after);
+        if (r < 0 || strcmp(name, PORTAL_BUS_NAME) != 0)
+                return 0;
+        r = set_owner(h, after);
+        if (r < 0)
+                return r;
+        log_info("%s %s", PORTAL_BUS_NAME, *after ? "has a new owner" : "has left the session bus");
+        if (*before && h->listener.on_lost)
+                h->listener.on_lost(h->listener.userdata);
+        return 0;
+}
+
+static int on_portal_signal(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        const char *sender = sd_bus_message_get_sender(m);
+        const char *to = sd_bus_message_get_destination(m), *self;
+        struct host *h = userdata;
+
+        if (!h->owner || !sender || strcmp(sender, h->owner) != 0) {
+                log_debug("signal from %s, which is not the portal: ignored", sender ?: "nobody");
+                return 0;
+        }
+        if (sd_bus_get_unique_name(h->bus, &self) < 0 || !to || strcmp(to, self) != 0)
+                return 0;
+        if (h->listener.on_signal)
+                h->listener.on_signal(h->listener.userdata, m);
+        return 0;
+}
+
+static int on_disconnected(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_) {
+        struct host *h = userdata;
+
+        log_error("your session bus is gone");
+        if (h->listener.on_disconnected)
+                h->listener.on_disconnected(h->listener.userdata);
+        return 0;
+}
+
+static int get_owner(struct host *h) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        const char *owner;
+        int r = sd_bus_call_method(h->bus, DRIVER, DRIVER_PATH, DRIVER, "GetNameOwner", &error, &reply,
+                                   "s", PORTAL_BUS_NAME);
+
+        if (r < 0)
+                return sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ? -ENXIO : r;
+        r = sd_bus_message_read_basic(reply, 's', &owner);
+        return r < 0 ? r : set_owner(h, owner);
+}
+
+static int start_portal(struct host *h) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_message_new_method_call(h->bus, &m, DRIVER, DRIVER_PATH, DRIVER,
+                                               "StartServiceByName");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "su", PORTAL_BUS_NAME, 0);
+        if (r >= 0)
+                r = sd_bus_call(h->bus, m, START_SECONDS * 1000000ull, &error, NULL);
+        if (r < 0) {
+                log_error("xdg-desktop-portal is neither running nor can the session bus start it (%s): "
+                          "install xdg-desktop-portal and your desktop's backend, such as "
+                          "xdg-desktop-portal-gtk", ESCAPED(error.message ?: strerror(-r)));
+                return -ENOENT;
+        }
+        return 0;
+}
+
+static int find_portal(struct host *h) {
+        int r = get_owner(h);
+
+        if (r == -ENXIO) {
+                r = start_portal(h);
+                if (r < 0)
+                        return r;
+                r = get_owner(h);
+        }
+        return r < 0 ? log_error_errno(r, "cannot find " PORTAL_BUS_NAME) : 0;
+}
+
+int host_open(struct host *h, sd_event *event) {
+        int r;
+
+        *h = (struct host){0};
+        r = sd_bus_open_user_with_description(&h->bus, "session");
+        if (r < 0)
+                return log_error_errno(r, "cannot reach your session bus: start sidebus in your session, "
+                                          "or set DBUS_SESSION_BUS_ADDRESS");
+        /* Subscribed before the first look, so that no change falls between the two. */
+        r = sd_bus_add_match(h->bus, NULL,
+                             "type='signal',sender='" DRIVER "',path='" DRIVER_PATH
+                             "',interface='" DRIVER "',member='NameOwnerChanged',arg0='" PORTAL_BUS_NAME
+                             "'",
+                             on_owner_changed, h);
+        if (r >= 0)
+                r = sd_bus_add_match(h->bus, NULL,
+                                     "type='signal',sender='" PORTAL_BUS_NAME
+                                     "',path_namespace='" PORTAL_PATH "'",
+                                     on_portal_signal, h);
+        if (r >= 0)
+                r = sd_bus_match_signal(h->bus, NULL, NULL, "/org/freedesktop/DBus/Local",
+                                        "org.freedesktop.DBus.Local", "Disconnected",
+                                        on_disconnected, h);
+        if (r < 0)
+                return log_error_errno(r, "cannot listen on your session bus");
+        r = find_portal(h);
+        if (r < 0)
+                return r;
+        r = sd_bus_attach_event(h->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        return r < 0 ? log_error_errno(r, "session bus") : 0;
+}
+
+void host_listen(struct host *h, const struct host_listener *l) {
+        h->listener = *l;
+}
+
+bool host_answered(const struct host *h, sd_bus_message *reply) {
+        const char *sender = sd_bus_message_get_sender(reply);
+
+        if (!sender || strcmp(sender, DRIVER) == 0)
+                return sd_bus_message_is_method_error(reply, NULL) > 0;
+        return h->owner && strcmp(sender, h->owner) == 0;
+}
+
+void host_done(struct host *h) {
+        h->bus = sd_bus_flush_close_unref(h->bus);
+        free(h->owner);
+        *h = (struct host){0};
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The places on disk of one running instance: its runtime directory, which is gone
+ * after a stop, and its state directory, which stays.
+ *
+ * Every path name made outside the runtime directory is recorded in it first, so
+ * that the next start, or --cleanup, can remove what a killed instance left.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "sbsupervisor/config.h"
+
+struct instance {
+        const struct config *config; /* borrowed */
+        int lock_fd;                 /* of the runtime directory's "lock"; held while we live */
+        char app_id[APP_ID_MAX + 1];
+        uint8_t machine_id[16]; /* the VM's, as D-Bus Peer.GetMachineId tells it */
+        char *private_dir;      /* the private bus's socket, "bus" */
+        char *documents_dir;    /* XDG_RUNTIME_DIR of the document portal's daemons */
+        char *share_dir;        /* documents_dir/doc/by-app/<app id>: what the guest sees */
+};
+
+enum {
+        INSTANCE_E_RUNNING = 1, /* another process serves this VM (logged) */
+};
+
+/*
+ * Makes both directories, takes the lock, sweeps what was left, and reads or makes the VM's
+ * ids.  0, INSTANCE_E_*, or a negative errno; all logged.
+ */
+int instance_open(struct instance *i, const struct config *c);
+
+/* To be called before path (absolute; a socket or a symlink) is made. */
+int instance_record(struct instance *i, const char *path);
+
+/* Removes the recorded names and the runtime directory, and lets the lock go. */
+void instance_close(struct instance *i);
+
+/* --cleanup: what instance_close() does, for an instance that is dead. */
+int instance_cleanup(const struct config *c);

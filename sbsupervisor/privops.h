@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every operation that needs what only the supervisor has: the person's files, the
+ * right to start programs, the right to make namespaces.  Nothing else in the tree
+ * may do these; a request that leads here is a fact the caller has checked ("the
+ * person picked this path in a dialog of ours"), never an instruction of a child.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+enum {
+        PRIVOP_E_GONE = 1,  /* no such file, or the person may not reach it */
+        PRIVOP_E_SYMLINK,   /* a symlink below a directory that a VM may write */
+        PRIVOP_E_KIND,      /* neither regular file nor directory; or not the one that is needed */
+        PRIVOP_E_READ,      /* the person cannot read it */
+        PRIVOP_E_USERNS,    /* the kernel does not let us make a user namespace */
+        PRIVOP_E_PROGRAM,   /* the program to start is missing or cannot be executed */
+};
+
+/* --- starting programs ------------------------------------------------------------------------- */
+
+#define PRIVOP_MAX_FDS 4
+
+struct privop_spawn {
+        const char *path;
+        const char *const *argv;
+        const char *const *envp;
+        const int *fds; /* become 3, 4, ... of the program; nothing else stays open */
+        unsigned n_fds;
+        int log_fd;             /* becomes 1 and 2; 0 is /dev/null */
+        int user_ns, mount_ns;  /* joined before the exec; -1: stay here */
+        int ambient_capability; /* of the joined namespace, kept over the exec; -1: none */
+};
+
+/*
+ * Starts a program that dies with us (PDEATHSIG).  On success the caller owns *ret_pidfd.
+ * PRIVOP_E_PROGRAM with errno set, or a negative errno.
+ */
+int privop_spawn(const struct privop_spawn *s, pid_t *ret_pid, int *ret_pidfd);
+
+/*
+ * A user + mount namespace for the document portal's daemons, our uid and gid mapped to
+ * themselves, all mounts slaves of ours: its FUSE mount is seen nowhere else and ends
+ * with it.  The caller owns both descriptors.  PRIVOP_E_USERNS with errno set.
+ */
+int privop_new_documents_namespace(int *ret_user, int *ret_mount);
+
+/* --- the person's files ------------------------------------------------------------------------ */
+
+/* Directories some VM of this person may write into: a path through one follows no symlink. */
+struct privop_roots {
+        struct privop_root {
+                dev_t dev;
+                ino_t ino;
+        } *v;
+        size_t n;
+};
+
+struct privop_file {
+        int fd;     /* O_PATH; of the file, or of the parent directory of name */
+        char *path; /* what was really opened: /proc/self/fd's word for it */
+        char *name; /* the name in the parent directory; NULL for privop_open_picked() */
+        bool is_directory;
+        bool exists;   /* name does */
+        bool writable; /* by the person, and through the document portal */
+        bool foreign;  /* the person could write it, but the namespace does not map its owner or group */
+};
+
+void privop_file_done(struct privop_file *f);
+
+/* A file or a directory that the person picked. */
+int privop_open_picked(const char *path, const struct privop_roots *roots, struct privop_file *ret);
+
+/* A name, there or not, in a directory; that the person picked to save to. */
+int privop_open_parent(const char *path, const struct privop_roots *roots, struct privop_file *ret);
+
+/* 0 if directory/relative is there and no symlink leads to it; else PRIVOP_E_*. */
+int privop_check_beneath(const char *directory, const char *relative);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/procs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "common/escape.h"
+#include "common/log.h"
+#include "sbsupervisor/launch.h"
+#include "sbsupervisor/on_ipc.h"
+#include "sbsupervisor/supervisor.h"
+
+#define RESTART_USEC 200000 /* a VMM that reboots its guest reconnects after about a second */
+
+static void report_exit(const struct proc_row *row, const siginfo_t *si) {
+        if (si->si_code == CLD_EXITED)
+                log_warning("%s ended with status %d", row->name, si->si_status);
+        else if (si->si_status == SIGSYS)
+                log_error("%s was killed: it made a system call that its sandbox forbids", row->name);
+        else
+                log_error("%s was killed by signal %d (%s)", row->name, si->si_status,
+                          strsignal(si->si_status));
+}
+
+static int on_restart(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
+        struct proc *p = userdata;
+
+        p->restart = sd_event_source_disable_unref(p->restart);
+        if (proc_start(p->supervisor, p->id) < 0)
+                supervisor_fail(p->supervisor);
+        return 0;
+}
+
+static int on_exit_of(sd_event_source *source _unused_, const siginfo_t *si, void *userdata) {
+        struct proc *p = userdata;
+        const struct proc_row *row = &proc_rows[p->id];
+        struct supervisor *s = p->supervisor;
+
+        report_exit(row, si);
+        proc_forget(p);
+        if (row->on_death == PROC_DEATH_STOP) {
+                supervisor_fail(s);
+                return 0;
+        }
+        log_info("%s is started again", row->name);
+        if (sd_event_add_time_relative(s->event, &p->restart, CLOCK_MONOTONIC, RESTART_USEC, 0,
+                                       on_restart, p) < 0)
+                supervisor_fail(s);
+        return 0;
+}
+
+static int on_channel(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
+                      void *userdata) {
+        struct proc *p = userdata;
+        int r = ipc_drain(&p->chan, on_ipc_handlers, p);
+
+        if (r == IPC_E_GONE)
+                supervisor_end_child(p->supervisor, p, "it hung up");
+        else if (r > 0)
+                supervisor_end_child(p->supervisor, p, "it broke the ipc protocol");
+        else if (r < 0)
+                supervisor_fail(p->supervisor);
+        return 0;
+}
+
+static int watch(struct supervisor *s, struct proc *p) {
+        int r = sd_event_add_child_pidfd(s->event, &p->exit_source, p->pidfd, WEXITED, on_exit_of, p);
+
+        if (r >= 0 && p->chan.fd >= 0)
+                r = sd_event_add_io(s->event, &p->ipc_source, p->chan.fd, EPOLLIN, on_channel, p);
+        /* The last words on the channel are read before the death is noticed. */
+        if (r >= 0 && p->ipc_source)
+                r = sd_event_source_set_priority(p->ipc_source, SD_EVENT_PRIORITY_IMPORTANT);
+        return r < 0 ? r : 0;
+}
+
+static int report_spawn(const struct proc_row *row, const char *path, int r) {
+        if (r != PRIVOP_E_PROGRAM)
+                return log_error_errno(r, "cannot start %s", path);
+        if (row->package)
+                log_error("cannot start %s (%s): install the package %s", path, strerror(errno),
+                          row->package);
+        else
+                log_error("cannot start %s (%s): is sidebus installed completely?", path,
+                          strerror(errno));
+        return -ENOENT;
+}
+
+static int spawn(struct supervisor *s, struct proc *p, const struct proc_row *row,
+                 const struct launch *l, const char *path) {
+        _cleanup_close_ int log_fd = -1;
+        struct privop_spawn spawn_args = {
+                .path = path,
+                .argv = l->argv,
+                .envp = l->envp,
+                .fds = l->fds,
+                .n_fds = l->n_fds,
+                .user_ns = row->in_documents_ns ? s->user_ns : -1,
+                .mount_ns = row->in_documents_ns ? s->mount_ns : -1,
+                .ambient_capability = row->in_documents_ns ? row->capability : -1,
+        };
+        int r = child_log_open(&p->log, s->event, row->name, &log_fd);
+
+        if (r < 0)
+                return log_error_errno(r, "cannot start %s", path);
+        spawn_args.log_fd = log_fd;
+        r = privop_spawn(&spawn_args, &p->pid, &p->pidfd);
+        return r != 0 ? report_spawn(row, path, r) : 0;
+}
+
+/* A program of ours gets its end of a fresh channel as descriptor 3. */
+static int make_channel(struct proc *p, const struct proc_row *row, struct launch *l) {
+        struct ipc_chan child;
+        int r;
+
+        if (row->role == IPC_SUPERVISOR)
+                return 0;
+        r = ipc_pair(IPC_SUPERVISOR, row->role, &p->chan, &child);
+        if (r == 0)
+                l->fds[l->n_fds++] = child.fd;
+        return r;
+}
+
+int proc_start(struct supervisor *s, enum proc_id id) {
+        _cleanup_(launch_done) struct launch l = {0};
+        const struct proc_row *row = &proc_rows[id];
+        struct proc *p = &s->procs[id];
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        assert(p->pid == 0);
+        path = launch_path(row);
+        if (!path)
+                return -ENOMEM;
+        r = make_channel(p, row, &l);
+        if (r == 0)
+                r = launch_environment(s, row, &l);
+        if (r == 0) {
+                launch_arg(&l, path);
+                r = row->prepare(s, &l);
+        }
+        if (r < 0)
+                return log_error_errno(r, "cannot prepare %s", row->name);
+        r = spawn(s, p, row, &l, path);
+        if (r == 0) {
+                r = watch(s, p);
+                if (r == 0 && row->started)
+                        r = row->started(s);
+                if (r < 0)
+                        (void)log_error_errno(r, "cannot start %s", row->name);
+        }
+        if (r < 0)
+                return r;
+        log_debug("%s runs, pid %d", row->name, p->pid);
+        if (row->ready == PROC_READY_EXEC)
+                p->ready = true;
+        return 0;
+}
+
+void proc_forget(struct proc *p) {
+        p->exit_source = sd_event_source_disable_unref(p->exit_source);
+        p->ipc_source = sd_event_source_disable_unref(p->ipc_source);
+        p->restart = sd_event_source_disable_unref(p->restart);
+        if (p->pid > 0)
+                (void)waitpid(p->pid, NULL, WNOHANG);
+        child_log_close(&p->log);
+        p->chan.fd = fd_close(p->chan.fd);
+        p->pidfd = fd_close(p->pidfd);
+        p->pid = 0;
+        p->ready = false;
+}
+
+/* True once the process has ended, within ms. */
+static bool wait_exit(const struct proc *p, int ms) {
+        struct pollfd pfd = {.fd = p->pidfd, .events = POLLIN};
+
+        return poll(&pfd, 1, ms) == 1;
+}
+
+static void send_signal(const struct proc *p, int sig) {
+        (void)syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
+}
+
+void proc_stop(struct proc *p, int grace_ms) {
+        if (p->pid > 0) {
+                /* Nothing it does from here on is news. */
+                p->exit_source = sd_event_source_disable_unref(p->exit_source);
+                p->ipc_source = sd_event_source_disable_unref(p->ipc_source);
+                if (p->chan.fd >= 0)
+                        p->chan.fd = fd_close(p->chan.fd);
+                else
+                        send_signal(p, SIGTERM);
+                if (!wait_exit(p, grace_ms)) {
+                        log_warning("%s does not stop: killed", proc_rows[p->id].name);
+                        send_signal(p, SIGKILL);
+                        (void)wait_exit(p, -1);
+                }
+        }
+        proc_forget(p);
+}

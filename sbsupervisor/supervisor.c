@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/supervisor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/listen.h"
+#include "common/log.h"
+#include "sbsupervisor/launch.h"
+#include "sbsupervisor/virtiofsd.h"
+
+#define START_USEC    30000000ull /* real starts take under a second; a loaded machine some more */
+#define STOP_MS       2000        /* the document portal unmounts within a few milliseconds */
+#define BACKLOG       128
+#define DEBUG_SOCKETS 2
+
+/* --- what the machine must have ------------------------------------------------------------------- */
+
+static bool find_in_path(const char *program) {
+        const char *path = getenv("PATH");
+        _cleanup_free_ char *copy = strdup(path ?: "/usr/bin:/bin");
+        char *save = NULL;
+
+        if (!copy)
+                return false;
+        for (char *dir = strtok_r(copy, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+                _cleanup_free_ char *file = NULL;
+
+                if (asprintf(&file, "%s/%s", dir, program) >= 0 && access(file, X_OK) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static int check_machine(void) {
+        if (access("/dev/fuse", R_OK | W_OK) < 0)
+                return log_error_errno(errno, "the document portal needs /dev/fuse: load the module "
+                                              "(modprobe fuse) and install the package fuse3");
+        if (!find_in_path("fusermount3")) {
+                log_error("the document portal needs fusermount3, which is not in PATH: install the "
+                          "package fuse3");
+                return -ENOENT;
+        }
+        return 0;
+}
+
+static int make_namespace(struct supervisor *s) {
+        int r = privop_new_documents_namespace(&s->user_ns, &s->mount_ns);
+
+        if (r == PRIVOP_E_USERNS) {
+                r = -errno;
+                (void)log_error_errno(r, "the kernel does not let you make a user namespace: allow it "
+                                         "(sysctl user.max_user_namespaces, "
+                                         "kernel.unprivileged_userns_clone=1, or "
+                                         "kernel.apparmor_restrict_unprivileged_userns=0)");
+        } else if (r < 0) {
+                (void)log_error_errno(r, "cannot make the documents namespace");
+        }
+        return r;
+}
+
+/* --- sockets -------------------------------------------------------------------------------------- */
+
+static int open_listener(struct supervisor *s, const struct address *a, enum proc_id router,
+                         uint32_t flags) {
+        struct listener *l = &s->listeners[s->n_listeners];
+        int r = a->kind == ADDRESS_UNIX ? instance_record(&s->instance, a->path) : 0;
+
+        assert(s->n_listeners < SUPERVISOR_MAX_LISTENERS);
+        if (r < 0)
+                return r;
+        if (a->kind == ADDRESS_VSOCK)
+                flags |= IPC_LISTEN_CID;
+        l->fd = listen_address(a, BACKLOG, 0);
+        if (l->fd < 0)
+                return l->fd;
+        l->router = router;
+        l->body = (struct ipc_router_listen){flags, flags & IPC_LISTEN_CID ? s->config.cid : 0};
+        s->n_listeners++;
+        return 0;
+}
+
+static int unix_address(struct address *a, const char *dir, const char *name) {
+        int n;
+
+        a->kind = ADDRESS_UNIX;
+        n = snprintf(a->path, sizeof(a->path), "%s/%s", dir, name);
+        if (n < 0 || (size_t)n >= sizeof(a->path)) {
+                log_error("the socket path %s/%s is longer than 107 bytes: choose a shorter directory",
+                          dir, name);
+                return -ENAMETOOLONG;
+        }
+        return 0;
+}
+
+static int open_debug_access(struct supervisor *s) {
+        static const struct {
+                const char *name;
+                enum proc_id router;
+        } sockets[DEBUG_SOCKETS] = {
+                {"vm.sock", PROC_VM_ROUTER},
+                {"private.sock", PROC_PRIVATE_ROUTER},
+        };
+        int r = 0;
+
+        if (!s->config.debug_dir)
+                return 0;
+        if (mkdir(s->config.debug_dir, 0700) < 0 && errno != EEXIST)
+                return log_error_errno(errno, "cannot make %s", s->config.debug_dir);
+        for (size_t i = 0; i < DEBUG_SOCKETS && r == 0; i++) {
+                struct address a;
+
+                r = unix_address(&a, s->config.debug_dir, sockets[i].name);
+                if (r == 0)
+                        r = open_listener(s, &a, sockets[i].router, IPC_LISTEN_OWNER | IPC_LISTEN_FDS);
+        }
+        return r;
+}
+
+static int open_sockets(struct supervisor *s) {
+        struct address a;
+        int r = unix_address(&a, s->instance.private_dir, "bus");
+
+        if (r == 0) {
+                s->private_listener = listen_address(&a, BACKLOG, 0);
+                r = s->private_listener < 0 ? s->private_listener : 0;
+        }
+        for (unsigned i = 0; i < s->config.n_listen && r == 0; i++)
+                r = open_listener(s, &s->config.listen[i], PROC_VM_ROUTER, IPC_LISTEN_GUEST);
+        return r < 0 ? r : open_debug_access(s);
+}
+
+/* The share's socket is ours, so that the VMM may connect before, between and after virtiofsd's lives. */
+static int open_share(struct supervisor *s) {
+        _cleanup_free_ char *path = launch_path(&proc_rows[PROC_VIRTIOFSD]);
+        struct address a;
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        if (!virtiofsd_is_usable(path)) {
+                s->procs[PROC_VIRTIOFSD].absent = true;
+                return 0;
+        }
+        r = unix_address(&a, s->config.runtime_dir, "virtiofs.sock");
+        if (r < 0)
+                return r;
+        s->virtiofs_listener = listen_address(&a, 1, 0);
+        return s->virtiofs_listener < 0 ? s->virtiofs_listener : 0;
+}
+
+/* --- serving -------------------------------------------------------------------------------------- */
+
+/* DIR/doc: the documents as the guest sees them, through the document portal's own root. */
+static int make_debug_link(struct supervisor *s) {
+        _cleanup_free_ char *target = NULL;
+        int r;
+
+        if (!s->config.debug_dir)
+                return 0;
+        if (!s->debug_link && asprintf(&s->debug_link, "%s/doc", s->config.debug_dir) < 0)
+                return -ENOMEM;
+        if (asprintf(&target, "/proc/%d/root%s", s->procs[PROC_DOCUMENT_PORTAL].pid,
+                     s->instance.share_dir) < 0)
+                return -ENOMEM;
+        r = instance_record(&s->instance, s->debug_link);
+        if (r < 0)
+                return r;
+        if (unlink(s->debug_link) < 0 && errno != ENOENT)
+                return log_error_errno(errno, "cannot replace %s", s->debug_link);
+        if (symlink(target, s->debug_link) < 0)
+                return log_error_errno(errno, "cannot make %s", s->debug_link);
+        return 0;
+}
+
+static int give_listeners(struct supervisor *s) {
+        for (unsigned i = 0; i < s->n_listeners; i++) {
+                struct listener *l = &s->listeners[i];
+                int r = ipc_send_ROUTER_LISTEN(&s->procs[l->router].chan, &l->body, NULL, 0, &l->fd, 1);
+
+                if (r != 0)
+                        return r < 0 ? r : -EPIPE;
+                l->fd = fd_close(l->fd);
+        }
+        return 0;
+}
+
+static int serve(struct supervisor *s) {
+        int r = make_debug_link(s);
+
+        if (r == 0)
+                r = give_listeners(s);
+        if (r < 0)
+                return r;
+        s->serving = true;
+        s->deadline = sd_event_source_disable_unref(s->deadline);
+        log_info("serving VM '%s' as %s", s->config.vm, s->instance.app_id);
+        (void)sd_notifyf(false, "READY=1\nSTATUS=Serving VM '%s'", s->config.vm);
+        return 0;
+}
+
+static bool may_start(const struct supervisor *s, enum proc_id id) {
+        const struct proc *p = &s->procs[id];
+        enum proc_id after = proc_rows[id].after;
+
+        return p->pid == 0 && !p->absent && !p->restart && (after == PROC_N || s->procs[after].ready);
+}
+
+int supervisor_advance(struct supervisor *s) {
+        unsigned n_ready = 0;
+
+        if (s->serving || s->stopping)
+                return 0;
+        for (enum proc_id id = 0; id < PROC_N; id++) {
+                if (may_start(s, id)) {
+                        int r = proc_start(s, id);
+
+                        if (r < 0)
+                                return r;
+                }
+                n_ready += s->procs[id].ready || s->procs[id].absent;
+        }
+        return n_ready == PROC_N ? serve(s) : 0;
+}
+
+void supervisor_fail(struct supervisor *s) {
+        if (!s->stopping)
+                (void)sd_event_exit(s->event, -ECHILD);
+}
+
+void supervisor_end_child(struct supervisor *s, struct proc *p, const char *why) {
+        log_error("%s: %s", proc_rows[p->id].name, why);
+        p->ipc_source = sd_event_source_disable_unref(p->ipc_source);
+        supervisor_fail(s);
+}
+
+/* --- events --------------------------------------------------------------------------------------- */
+
+static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
+        struct supervisor *s = userdata;
+
+        for (size_t i = 0; i < PROC_N; i++)
+                if (s->procs[i].pid > 0 && !s->procs[i].ready)
+                        log_error("%s did not get ready within 30 s: its own lines above may say why",
+                                  proc_rows[i].name);
+        supervisor_fail(s);
+        return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si _unused_,
+                   void *userdata _unused_) {
+        return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static void on_host_signal(void *userdata, sd_bus_message *m) {
+        struct supervisor *s = userdata;
+
+        if (s->gate.bus)
+                gate_host_signal(&s->gate, m);
+}
+
+static void on_host_lost(void *userdata) {
+        struct supervisor *s = userdata;
+
+        if (s->gate.bus)
+                gate_portal_lost(&s->gate);
+}
+
+static void on_host_disconnected(void *userdata) {
+        supervisor_fail(userdata);
+}
+
+/* After each turn of the loop: what "systemctl status" shows follows what was granted. */
+static int on_turn(sd_event_source *source _unused_, void *userdata) {
+        struct supervisor *s = userdata;
+
+        if (!s->serving || s->told == s->documents.n_granted + s->documents.n_foreign)
+                return 0;
+        s->told = s->documents.n_granted + s->documents.n_foreign;
+        (void)sd_notifyf(false, "STATUS=Serving VM '%s': %u documents granted, %u of them read only "
+                                "because of their owner or group",
+                         s->config.vm, s->documents.n_granted, s->documents.n_foreign);
+        return 0;
+}
+
+static int open_events(struct supervisor *s) {
+        static const int stop_signals[] = {SIGTERM, SIGINT};
+        sigset_t blocked;
+        int r;
+
+        sigemptyset(&blocked);
+        sigaddset(&blocked, SIGCHLD); /* the pidfds tell; see sd_event_add_child_pidfd(3) */
+        for (size_t i = 0; i < ELEMENTSOF(stop_signals); i++)
+                sigaddset(&blocked, stop_signals[i]);
+        if (sigprocmask(SIG_BLOCK, &blocked, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+                return -errno;
+        r = sd_event_new(&s->event);
+        for (size_t i = 0; i < ELEMENTSOF(stop_signals) && r >= 0; i++)
+                r = sd_event_add_signal(s->event, NULL, stop_signals[i], on_stop, s);
+        if (r >= 0)
+                r = sd_event_add_post(s->event, NULL, on_turn, s);
+        if (r >= 0)
+                r = sd_event_add_time_relative(s->event, &s->deadline, CLOCK_MONOTONIC, START_USEC, 0,
+                                               on_deadline, s);
+        if (r >= 0)
+                r = sd_event_set_watchdog(s->event, true);
+        return r < 0 ? log_error_errno(r, "event loop") : 0;
+}
+
+/* --- birth and death ------------------------------------------------------------------------------ */
+
+static int start(struct supervisor *s) {
+        const struct host_listener listener = {
+                .on_signal = on_host_signal,
+                .on_lost = on_host_lost,
+                .on_disconnected = on_host_disconnected,
+                .userdata = s,
+        };
+        int r = open_events(s);
+
+        if (r == 0)
+                r = check_machine();
+        if (r == 0)
+                r = instance_open(&s->instance, &s->config);
+        if (r > 0)
+                return -EBUSY;
+        if (r == 0)
+                r = open_sockets(s);
+        if (r == 0)
+                r = host_open(&s->host, s->event);
+        if (r == 0)
+                r = make_namespace(s);
+        if (r == 0)
+                r = open_share(s);
+        if (r < 0)
+                return r;
+        host_listen(&s->host, &listener);
+        return supervisor_advance(s);
+}
+
+/* Reaps what children left to us (the document portal's fusermount3 ends just after it). */
+static void reap_orphans(void) {
+        const struct timespec pause = {.tv_nsec = 5000000};
+
+        for (unsigned i = 0; i < STOP_MS / 5; i++) {
+                pid_t pid = waitpid(-1, NULL, WNOHANG);
+
+                if (pid < 0)
+                        return;
+                if (pid == 0)
+                        (void)nanosleep(&pause, NULL);
+        }
+}
+
+/* Who uses something goes before who serves it. */
+static void stop(struct supervisor *s) {
+        static const enum proc_id order[] = {
+                PROC_VM_ROUTER,       PROC_PORTAL,           PROC_VIRTIOFSD,
+                PROC_DOCUMENT_PORTAL, PROC_PERMISSION_STORE, PROC_PRIVATE_ROUTER,
+        };
+
+        _Static_assert(ELEMENTSOF(order) == PROC_N, "every process is stopped");
+        s->stopping = true;
+        (void)sd_notify(false, "STOPPING=1");
+        if (s->gate.bus)
+                gate_done(&s->gate);
+        host_done(&s->host);
+        for (size_t i = 0; i < ELEMENTSOF(order); i++)
+                proc_stop(&s->procs[order[i]], STOP_MS);
+        documents_done(&s->documents);
+        reap_orphans();
+        for (unsigned i = 0; i < s->n_listeners; i++)
+                s->listeners[i].fd = fd_close(s->listeners[i].fd);
+        s->private_listener = fd_close(s->private_listener);
+        s->virtiofs_listener = fd_close(s->virtiofs_listener);
+        s->portal_bus_fd = fd_close(s->portal_bus_fd);
+        s->user_ns = fd_close(s->user_ns);
+        s->mount_ns = fd_close(s->mount_ns);
+        instance_close(&s->instance);
+        free(s->debug_link);
+        s->deadline = sd_event_source_disable_unref(s->deadline);
+        s->event = sd_event_unref(s->event);
+}
+
+int supervisor_run(struct supervisor *s) {
+        int r;
+
+        s->instance.lock_fd = -1;
+        s->private_listener = s->virtiofs_listener = s->portal_bus_fd = -1;
+        s->user_ns = s->mount_ns = -1;
+        for (enum proc_id id = 0; id < PROC_N; id++)
+                s->procs[id] = (struct proc){
+                        .supervisor = s, .id = id, .pidfd = -1, .chan.fd = -1};
+        if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+                return log_error_errno(errno, "cannot become a subreaper");
+        r = start(s);
+        if (r == 0) {
+                r = sd_event_loop(s->event);
+                if (r < 0 && r != -ECHILD)
+                        (void)log_error_errno(r, "event loop");
+        }
+        stop(s);
+        return r;
+}

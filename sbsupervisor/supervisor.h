@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One instance: from nothing to READY=1, and back to nothing.
+ */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "sbsupervisor/config.h"
+#include "sbsupervisor/documents.h"
+#include "sbsupervisor/gate.h"
+#include "sbsupervisor/host.h"
+#include "sbsupervisor/instance.h"
+#include "sbsupervisor/procs.h"
+
+/* --listen's, and --debug-access's two. */
+#define SUPERVISOR_MAX_LISTENERS (CONFIG_MAX_LISTEN + 2)
+
+struct listener {
+        int fd;
+        enum proc_id router;
+        struct ipc_router_listen body;
+};
+
+struct supervisor {
+        struct config config;
+        struct instance instance;
+        sd_event *event;
+        struct host host;
+        struct documents documents;
+        struct gate gate;
+        struct proc procs[PROC_N];
+        struct listener listeners[SUPERVISOR_MAX_LISTENERS];
+        unsigned n_listeners;
+        int private_listener;            /* where the daemons connect */
+        int virtiofs_listener;           /* where the VMM connects; -1: no share */
+        int user_ns, mount_ns;           /* the documents namespace */
+        int portal_bus_fd;               /* sbportal's end of the VM bus, until it has it */
+        char *debug_link;                /* DIR/doc */
+        sd_event_source *deadline;       /* of the start */
+        unsigned told;                   /* the sum that STATUS= last showed */
+        bool serving, stopping;
+};
+
+/*
+ * Runs the instance until it is told to stop.  s->config is loaded.  0 after a clean stop, else a
+ * negative errno, logged; nothing is left running or lying about either way.
+ */
+int supervisor_run(struct supervisor *s);
+
+/* p is ready: starts what waited for it, and serves once all are. */
+int supervisor_advance(struct supervisor *s);
+
+/* A process that must run does not. */
+void supervisor_fail(struct supervisor *s);
+
+/* A child broke the ipc protocol or hung up. */
+void supervisor_end_child(struct supervisor *s, struct proc *p, const char *why);
