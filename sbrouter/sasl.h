@@ -45,7 +45,7 @@ struct sasl {
         uint8_t n_lines; /* received so far */
         uint8_t flags;   /* SASL_ALLOW_x */
         bool fds;        /* agreed on descriptors; final once state is SASL_DONE */
-        uint16_t n_seen;  /* bytes of the unfinished line that hold no line end */
+        uint16_t n_seen; /* bytes of the unfinished line that hold no line end */
 };
 
 /* The longest answer is to the most lines that one sasl_feed() can take. */

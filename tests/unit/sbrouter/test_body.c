@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbrouter/body.h"
+
+#include "common/limits.h"
+#include "tests/test.h"
+#include "tests/unit/sbrouter/wire.h"
+
+/* Little-endian bytes; the walk gets them in a block of exactly that size. */
+struct row {
+        const char *signature;
+        const char *body;
+        size_t n;
+        int e;
+};
+
+#define ROW(signature, body, e) {signature, body, sizeof(body) - 1, e}
+
+static int validate(const char *signature, const void *body, size_t n, bool big, uint32_t n_fds) {
+        _cleanup_free_ uint8_t *copy = malloc(n + !n);
+
+        memcpy(copy, body, n);
+        return body_validate(signature, strlen(signature), copy, n, big, n_fds);
+}
+
+static void check_rows(const struct row *rows, size_t n) {
+        for (size_t i = 0; i < n; i++) {
+                int e = validate(rows[i].signature, rows[i].body, rows[i].n, false, BODY_ANY_FDS);
+
+                if (e != rows[i].e)
+                        printf("# row %zu: signature \"%s\"\n", i, rows[i].signature);
+                CHECK_EQ_INT(e, rows[i].e);
+        }
+}
+
+static void test_fixed(void) {
+        static const struct row rows[] = {
+                ROW("", "", 0),
+                ROW("", "\0", BODY_E_TRAILING),
+                ROW("y", "\x80", 0),
+                ROW("y", "", BODY_E_SHORT),
+                ROW("y", "ab", BODY_E_TRAILING),
+                ROW("n", "ab", 0),
+                ROW("n", "a", BODY_E_SHORT),
+                ROW("q", "ab", 0),
+                ROW("i", "abcd", 0),
+                ROW("u", "abc", BODY_E_SHORT),
+                ROW("u", "abcd", 0),
+                ROW("u", "abcde", BODY_E_TRAILING),
+                ROW("x", "abcdefgh", 0),
+                ROW("t", "abcdefg", BODY_E_SHORT),
+                ROW("d", "abcdefgh", 0),
+                ROW("b", "\1\0\0\0", 0),
+                ROW("b", "\0\0\0\0", 0),
+                ROW("b", "\2\0\0\0", BODY_E_BOOLEAN),
+                ROW("b", "\0\0\0\1", BODY_E_BOOLEAN),
+                ROW("b", "\1\0\0", BODY_E_SHORT),
+                ROW("yu", "a\0\0\0bcde", 0),
+                ROW("yu", "a\0\0\1bcde", BODY_E_PADDING),
+                ROW("yu", "a\1\0\0bcde", BODY_E_PADDING),
+                ROW("yu", "a\0\0", BODY_E_SHORT),
+                ROW("yt", "a\0\0\0\0\0\0\0bcdefghi", 0),
+                ROW("yt", "a\0\0\0\0\0\0\1bcdefghi", BODY_E_PADDING),
+                ROW("ynyq", "a\0bcd\0ef", 0),
+        };
+
+        check_rows(rows, ELEMENTSOF(rows));
+}
+
+static void test_strings(void) {
+        static const struct row rows[] = {
+                ROW("s", "\2\0\0\0hi", BODY_E_SHORT),
+                ROW("s", "\2\0\0\0hi\0", 0),
+                ROW("s", "\2\0\0\0hi\1", BODY_E_STRING),
+                ROW("s", "\0\0\0\0\0", 0),
+                ROW("s", "\0\0\0\0", BODY_E_SHORT),
+                ROW("s", "\0\0\0", BODY_E_SHORT),
+                ROW("s", "\3\0\0\0a\0b\0", BODY_E_STRING),
+                ROW("s", "\2\0\0\0\xc0\x80\0", BODY_E_STRING),
+                ROW("s", "\xff\xff\xff\xff", BODY_E_SHORT),
+                ROW("s", "\xff\xff\xff\xff\0", BODY_E_SHORT),
+                ROW("s", "\xfe\xff\xff\xff\0\0", BODY_E_SHORT),
+                ROW("s", "\0\0\0\x80\0", BODY_E_SHORT),
+                ROW("ss", "\1\0\0\0a\0\0\0\1\0\0\0b\0", 0),
+                ROW("ss", "\1\0\0\0a\0\0x\1\0\0\0b\0", BODY_E_PADDING),
+                ROW("o", "\1\0\0\0/\0", 0),
+                ROW("o", "\0\0\0\0\0", BODY_E_PATH),
+                ROW("o", "\2\0\0\0a/\0", BODY_E_PATH),
+                ROW("o", "\2\0\0\0//\0", BODY_E_PATH),
+                ROW("g", "\0\0", 0),
+                ROW("g", "\2ay\0", 0),
+                ROW("g", "\2ay\1", BODY_E_STRING),
+                ROW("g", "\2ay", BODY_E_SHORT),
+                ROW("g", "\1a\0", BODY_E_TYPE),
+                ROW("g", "\2()\0", BODY_E_TYPE),
+                ROW("g", "", BODY_E_SHORT),
+                ROW("g", "\xff" "a", BODY_E_SHORT),
+        };
+
+        check_rows(rows, ELEMENTSOF(rows));
+}
+
+static void test_arrays(void) {
+        static const struct row rows[] = {
+                ROW("ay", "\0\0\0\0", 0),
+                ROW("ay", "\3\0\0\0abc", 0),
+                ROW("ay", "\4\0\0\0abc", BODY_E_SHORT),
+                ROW("ay", "\2\0\0\0abc", BODY_E_TRAILING),
+                ROW("ay", "\xff\xff\xff\xff", BODY_E_ARRAY),
+                ROW("ay", "\1\0\0\4", BODY_E_ARRAY),  /* 64 MiB and a byte */
+                ROW("ay", "\0\0\0\4", BODY_E_SHORT),  /* 64 MiB: announced, not there */
+                ROW("au", "\4\0\0\0abcd", 0),
+                ROW("au", "\5\0\0\0abcde", BODY_E_ARRAY),
+                ROW("au", "\2\0\0\0ab", BODY_E_ARRAY),
+                ROW("aq", "\3\0\0\0abc", BODY_E_ARRAY),
+                ROW("ad", "\4\0\0\0\0\0\0\0abcd", BODY_E_ARRAY),
+                ROW("at", "\0\0\0\0\0\0\0\0", 0),
+                ROW("at", "\0\0\0\0", BODY_E_SHORT), /* the padding belongs to an empty array too */
+                ROW("at", "\0\0\0\0\0\0\0\1", BODY_E_PADDING),
+                ROW("at", "\10\0\0\0\0\0\0\0abcdefgh", 0),
+                ROW("a(y)", "\0\0\0\0\0\0\0\0", 0),
+                ROW("a{yy}", "\0\0\0\0\0\0\0\1", BODY_E_PADDING),
+                ROW("ab", "\10\0\0\0\1\0\0\0\0\0\0\0", 0),
+                ROW("ab", "\10\0\0\0\1\0\0\0\2\0\0\0", BODY_E_BOOLEAN),
+                ROW("ab", "\6\0\0\0\1\0\0\0\0\0\0\0", BODY_E_SHORT),
+                ROW("as", "\6\0\0\0\1\0\0\0a\0", 0),
+                ROW("as", "\7\0\0\0\1\0\0\0a\0\0", BODY_E_SHORT),
+                ROW("as", "\5\0\0\0\1\0\0\0a\0", BODY_E_SHORT), /* the string leaves its array */
+                ROW("as", "\16\0\0\0\1\0\0\0a\0\0\0\1\0\0\0b\0", 0),
+                ROW("aay", "\10\0\0\0\4\0\0\0abcd", 0),
+                ROW("aay", "\10\0\0\0\5\0\0\0abcde", BODY_E_SHORT),
+                ROW("aau", "\4\0\0\0\0\0\0\0", 0),
+                ROW("asy", "\0\0\0\0a", 0),
+                ROW("a(yy)", "\12\0\0\0\0\0\0\0ab\0\0\0\0\0\0cd", 0),
+                ROW("a(yy)", "\12\0\0\0\0\0\0\0ab\0\0\0\0\0\1cd", BODY_E_PADDING),
+                ROW("a(yy)", "\11\0\0\0\0\0\0\0ab\0\0\0\0\0\0c", BODY_E_SHORT),
+                ROW("a{yv}", "\6\0\0\0\0\0\0\0k\1y\0a", BODY_E_SHORT),
+                ROW("a{yv}", "\5\0\0\0\0\0\0\0k\1y\0a", 0),
+        };
+
+        check_rows(rows, ELEMENTSOF(rows));
+}
+
+static void test_variants(void) {
+        static const struct row rows[] = {
+                ROW("v", "\1y\0a", 0),
+                ROW("v", "\1u\0\0abcd", 0),
+                ROW("v", "\1u\0\1abcd", BODY_E_PADDING),
+                ROW("v", "\0\0", BODY_E_SIGNATURE),
+                ROW("v", "\2yy\0ab", BODY_E_SIGNATURE),
+                ROW("v", "\1a\0", BODY_E_SIGNATURE),
+                ROW("v", "\1\0\0", BODY_E_SIGNATURE),
+                ROW("v", "\4{yy}\0", BODY_E_SIGNATURE),
+                ROW("v", "\1ya", BODY_E_STRING),
+                ROW("v", "\1y", BODY_E_SHORT),
+                ROW("v", "", BODY_E_SHORT),
+                ROW("v", "\1v\0\1v\0\1y\0a", 0),
+                ROW("vy", "\1y\0ab", 0),
+                ROW("v", "\3(y)\0\0\0\0a", 0),
+                ROW("v", "\3(y)\0\0\1\0a", BODY_E_PADDING),
+                ROW("(v)v", "\1y\0a\1y\0b", 0),
+                ROW("av", "\10\0\0\0\1y\0a\1y\0b", 0),
+                ROW("av", "\7\0\0\0\1y\0a\1y\0b", BODY_E_SHORT),
+        };
+
+        check_rows(rows, ELEMENTSOF(rows));
+}
+
+static void test_structs(void) {
+        static const struct row rows[] = {
+                ROW("(y)", "a", 0),
+                ROW("y(y)", "a\0\0\0\0\0\0\0b", 0),
+                ROW("y(y)", "a\0\0\0\0\0\1\0b", BODY_E_PADDING),
+                ROW("y(y)", "a\0\0\0\0\0\0\0", BODY_E_SHORT),
+                ROW("(yy)y", "abc", 0),
+                ROW("((y)(y))", "a\0\0\0\0\0\0\0b", 0),
+        };
+
+        check_rows(rows, ELEMENTSOF(rows));
+}
+
+/* n variants within each other, around a byte. */
+static int validate_variants(unsigned n) {
+        struct wire w = {0};
+
+        for (unsigned i = 1; i < n; i++)
+                wire_signature(&w, "v");
+        wire_signature(&w, "y");
+        w.b[w.n++] = 7;
+        return validate("v", w.b, w.n, false, BODY_ANY_FDS);
+}
+
+static void test_depth(void) {
+        struct wire w = {0};
+
+        CHECK_EQ_INT(validate_variants(LIMIT_DEPTH), 0);
+        CHECK_EQ_INT(validate_variants(LIMIT_DEPTH + 1), BODY_E_DEPTH);
+        CHECK_EQ_INT(validate_variants(1000), BODY_E_DEPTH);
+        /* A struct in a variant in a struct …: both count. */
+        for (unsigned i = 0; i < 40; i++) {
+                wire_signature(&w, i < 39 ? "(v)" : "y");
+                if (i < 39)
+                        wire_pad(&w, 8);
+        }
+        w.b[w.n++] = 7;
+        CHECK_EQ_INT(validate("v", w.b, w.n, false, BODY_ANY_FDS), BODY_E_DEPTH);
+}
+
+static void test_byte_orders(void) {
+        for (unsigned big = 0; big < 2; big++) {
+                struct wire w = {.big = big};
+
+                wire_number(&w, 1);
+                wire_string(&w, "text");
+                wire_number(&w, 8);
+                wire_number(&w, 300);
+                wire_number(&w, 400);
+                CHECK_EQ_INT(validate("bsau", w.b, w.n, big, BODY_ANY_FDS), 0);
+                CHECK(validate("bsau", w.b, w.n, !big, BODY_ANY_FDS) != 0);
+        }
+        CHECK_EQ_INT(wire_u32("\1\2\3\4", false), 0x04030201);
+        CHECK_EQ_INT(wire_u32("\1\2\3\4", true), 0x01020304);
+}
+
+static void test_fds(void) {
+        CHECK_EQ_INT(validate("h", "\0\0\0\0", 4, false, 1), 0);
+        CHECK_EQ_INT(validate("h", "\1\0\0\0", 4, false, 1), BODY_E_FD_INDEX);
+        CHECK_EQ_INT(validate("h", "\0\0\0\0", 4, false, 0), BODY_E_FD_INDEX);
+        CHECK_EQ_INT(validate("h", "\xff\xff\xff\xff", 4, false, 16), BODY_E_FD_INDEX);
+        CHECK_EQ_INT(validate("h", "\xff\xff\xff\xff", 4, false, BODY_ANY_FDS), 0);
+        CHECK_EQ_INT(validate("ah", "\10\0\0\0\0\0\0\0\2\0\0\0", 12, false, 2), BODY_E_FD_INDEX);
+        CHECK_EQ_INT(validate("ah", "\10\0\0\0\0\0\0\0\1\0\0\0", 12, false, 2), 0);
+        CHECK_EQ_INT(validate("v", "\1h\0\0\2\0\0\0", 8, false, 2), BODY_E_FD_INDEX);
+}
+
+/* Every prefix of a body is short, and none of them is read beyond its end. */
+static void test_truncated(void) {
+        static const char signature[] = "ybsoga{sv}a(yt)vad";
+        struct wire w = {0};
+        size_t array;
+
+        wire_bytes(&w, "\1", 1);
+        wire_number(&w, 1);
+        wire_string(&w, "string");
+        wire_string(&w, "/path");
+        wire_signature(&w, "a{sv}");
+        wire_number(&w, 0);
+        array = w.n;
+        wire_pad(&w, 8);
+        size_t start = w.n;
+        wire_string(&w, "key");
+        wire_signature(&w, "as");
+        wire_number(&w, 6);
+        wire_string(&w, "x");
+        wire_set(&w, array - 4, (uint32_t)(w.n - start));
+        wire_number(&w, 16);
+        wire_pad(&w, 8);
+        wire_bytes(&w, "\1\0\0\0\0\0\0\0abcdefgh", 16);
+        wire_signature(&w, "(u)");
+        wire_pad(&w, 8);
+        wire_number(&w, 5);
+        wire_number(&w, 8);
+        wire_pad(&w, 8);
+        wire_bytes(&w, "abcdefgh", 8);
+        CHECK_EQ_INT(validate(signature, w.b, w.n, false, 0), 0);
+        for (size_t n = 0; n < w.n; n++)
+                CHECK_EQ_INT(validate(signature, w.b, n, false, 0), BODY_E_SHORT);
+}
+
+static void test_variant_at(void) {
+        size_t end = 99;
+
+        CHECK_EQ_INT(body_validate_variant("xyz\1u\0\0\0abcd", 12, 3, false, 2, &end), 0);
+        CHECK_EQ_INT(end, 12);
+        CHECK_EQ_INT(body_validate_variant("xyz\1u\0\0\0abcd", 11, 3, false, 2, &end), BODY_E_SHORT);
+        CHECK_EQ_INT(body_validate_variant("\1y\0a", 4, 0, false, LIMIT_DEPTH - 1, &end), 0);
+        CHECK_EQ_INT(body_validate_variant("\1y\0a", 4, 0, false, LIMIT_DEPTH, &end), BODY_E_DEPTH);
+        CHECK_EQ_INT(body_validate_variant("\1y\0a", 4, 4, false, 0, &end), BODY_E_SHORT);
+}
+
+static void check_arg(struct body_args *args, unsigned i, char type, const char *s) {
+        const struct body_arg *a = body_args_get(args, i);
+
+        CHECK_EQ_INT(a->type, type);
+        if (s)
+                CHECK_EQ_STR(a->s, s);
+        else
+                CHECK(!a->s);
+        CHECK_EQ_INT(a->n, s ? strlen(s) : 0);
+}
+
+static void test_args(void) {
+        static const char signature[] = "sau(sy)vogsas";
+        struct body_args args;
+        struct wire w = {.big = true};
+
+        wire_string(&w, "first");
+        wire_number(&w, 4);
+        wire_number(&w, 1);
+        wire_pad(&w, 8);
+        wire_string(&w, "inner");
+        wire_bytes(&w, "\1", 1);
+        wire_signature(&w, "s");
+        wire_string(&w, "in a variant");
+        wire_string(&w, "/o");
+        wire_signature(&w, "ay");
+        wire_string(&w, "");
+        wire_number(&w, 6);
+        wire_string(&w, "x");
+        CHECK_EQ_INT(validate(signature, w.b, w.n, true, 0), 0);
+        body_args_init(&args, signature, strlen(signature), w.b, w.n, true);
+        check_arg(&args, 6, 's', ""); /* the later first */
+        check_arg(&args, 0, 's', "first");
+        check_arg(&args, 1, 'a', NULL);
+        check_arg(&args, 2, '(', NULL);
+        check_arg(&args, 3, 'v', NULL);
+        check_arg(&args, 4, 'o', "/o");
+        check_arg(&args, 5, 'g', NULL);
+        check_arg(&args, 7, 'a', NULL);
+        check_arg(&args, 8, 0, NULL);
+        check_arg(&args, 63, 0, NULL);
+        check_arg(&args, 64, 0, NULL);
+        check_arg(&args, UINT32_MAX, 0, NULL);
+        body_args_init(&args, "", 0, NULL, 0, false);
+        check_arg(&args, 0, 0, NULL);
+}
+
+static void test_many_args(void) {
+        struct body_args args;
+        struct wire w = {0};
+        char signature[101];
+
+        memset(signature, 's', 100);
+        signature[100] = 0;
+        for (unsigned i = 0; i < 100; i++)
+                wire_string(&w, i == 63 ? "last" : "x");
+        CHECK_EQ_INT(validate(signature, w.b, w.n, false, 0), 0);
+        body_args_init(&args, signature, 100, w.b, w.n, false);
+        check_arg(&args, 63, 's', "last");
+        check_arg(&args, 64, 0, NULL);
+}
+
+static void test_texts(void) {
+        for (int e = 1; e < BODY_N_E; e++)
+                CHECK(strlen(body_strerror(e)) > 8 && strcmp(body_strerror(e), "unknown fault"));
+        CHECK_EQ_STR(body_strerror(BODY_N_E), "unknown fault");
+        CHECK_EQ_STR(body_strerror(-1), "unknown fault");
+}
+
+TEST_MAIN({"fixed types", test_fixed}, {"strings, paths, signatures", test_strings},
+          {"arrays", test_arrays}, {"variants", test_variants}, {"structs", test_structs},
+          {"depth", test_depth}, {"byte orders", test_byte_orders}, {"descriptor indices", test_fds},
+          {"truncated anywhere", test_truncated}, {"a variant inside", test_variant_at},
+          {"arguments", test_args}, {"more than 64 arguments", test_many_args},
+          {"every verdict has a text", test_texts})
