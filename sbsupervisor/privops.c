@@ -60,6 +60,7 @@ static int arrange_fds(const struct privop_spawn *s, int *report) {
 
 /* The program runs as the person, not as root of its namespace: only an ambient capability survives. */
 static int keep_capability(int capability) {
+        capng_setpid(getpid()); /* libcap-ng remembers the parent's */
         capng_clear(CAPNG_SELECT_ALL);
         if (capability >= 0 &&
             capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE,
