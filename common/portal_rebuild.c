@@ -10,11 +10,12 @@
 #include "common/escape.h"
 #include "common/limits.h"
 
-/* What sd-bus says when the *message* is at fault; anything else is our own failure. */
+/*
+ * An error of a read.  sd-bus has many words for a body that is not valid (EBADMSG, ENXIO,
+ * EBUSY for an array whose length is wrong…); only a lack of memory is not the body's fault.
+ */
 static int blame(int r) {
-        return r == -EBADMSG || r == -ENXIO || r == -EINVAL || r == -ERANGE
-                       ? PORTAL_REBUILD_E_VALUE
-                       : r;
+        return r == -ENOMEM ? r : PORTAL_REBUILD_E_VALUE;
 }
 
 /* A read of sd-bus: 0 is "nothing there", which the row did not allow. */
