@@ -36,6 +36,7 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(epoll_ctl),
         ANY(timerfd_create),
         ANY(timerfd_settime),
+        ANY(signalfd4), /* also when a signal source is freed */
         ANY(clock_gettime),
         ANY(gettimeofday),
         ANY(restart_syscall),
@@ -52,6 +53,10 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(shutdown),
         ANY(close),
         ANY(getrandom),
+        ANY(getuid), /* sd_notify(3) compares them */
+        ANY(geteuid),
+        ANY(getgid),
+        ANY(getegid),
         /* timers and signals are read; log lines are written */
         ANY(read),
         ANY(write),
