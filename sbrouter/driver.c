@@ -106,8 +106,12 @@ static int check_call(struct driver_call *call, const struct driver_method *row)
         if (call->c->id == 0 && !(row->flags & DRIVER_UNNAMED))
                 return driver_fail(call, DRIVER_E_ACCESS_DENIED, "the first call must be Hello");
         if (!(row->flags & DRIVER_ANY_PATH) && !dbus_message_has_path(call->request, DRIVER_PATH))
-                return driver_fail(call, DRIVER_E_ACCESS_DENIED, "%s is only at " DRIVER_PATH,
-                                   row->member);
+                /* The two errors of dbus-daemon. */
+                return driver_fail(call,
+                                   strcmp(row->interface, DBUS_INTERFACE_DBUS) == 0
+                                           ? DRIVER_E_ACCESS_DENIED
+                                           : DRIVER_E_UNKNOWN_INTERFACE,
+                                   "%s is only at " DRIVER_PATH, row->member);
         if (!dbus_message_has_signature(call->request, row->in))
                 return driver_fail(call, DRIVER_E_INVALID_ARGS, "%s takes (%s), not (%s)",
                                    row->member, row->in,

@@ -82,8 +82,9 @@ int reply_remove_all(struct router *r, struct connection *c) {
                 int v;
 
                 reply_free(r, reply);
+                /* The text is dbus-daemon's: there are tests that compare it. */
                 v = driver_error(r, caller, serial, "org.freedesktop.DBus.Error.NoReply",
-                                 "the recipient disconnected from the bus without replying");
+                                 "Message recipient disconnected from message bus without replying");
                 if (v < 0)
                         return v;
         }
