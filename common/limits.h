@@ -37,6 +37,7 @@
 #define LIMIT_STRING_BYTES    4096u  /* any other string argument: PATH_MAX */
 #define LIMIT_ARRAY_ITEMS     256u   /* filters, choices, files of one call */
 #define LIMIT_OPTION_KEYS     256u   /* keys of one a{sv}, known or not: reading them costs time; GTK sends 10 */
+#define LIMIT_SKIPPED_VALUES  65536u /* single values in options nobody knows: stepping over one costs 1 us */
 #define LIMIT_URIS            256u   /* documents exported by one Response */
 #define LIMIT_GATE_BYTES      1048576u /* one message through the gate: options, never payloads */
 

@@ -88,32 +88,46 @@ static int copy_fixed(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_mess
         return r != 0 ? r : done(sd_bus_message_append_basic(out, type, &value));
 }
 
-/*
- * Reads an ay into buf.  Byte by byte, because sd_bus_message_read_array() refuses
- * messages of the other byte order, which a guest may send.
- */
-static int read_bytes(sd_bus_message *in, struct bytes *ret) {
+/* The bytes of an ay one by one: what is left when read_array() will not do. */
+static int read_single_bytes(sd_bus_message *in, size_t max, struct bytes *ret) {
         int r = got(sd_bus_message_enter_container(in, 'a', "y"));
 
         if (r != 0)
                 return r;
-        ret->n = 0;
-        for (;;) {
+        for (ret->n = 0;; ret->n++) {
                 uint8_t byte;
 
                 r = sd_bus_message_read_basic(in, 'y', &byte);
                 if (r <= 0)
-                        break;
-                if (ret->n == LIMIT_STRING_BYTES)
+                        return r < 0 ? blame(r) : stepped(sd_bus_message_exit_container(in));
+                if (ret->n == max)
                         return PORTAL_REBUILD_E_VALUE;
-                ret->data[ret->n++] = byte;
+                ret->data[ret->n] = (char)byte;
         }
-        return r < 0 ? blame(r) : stepped(sd_bus_message_exit_container(in));
+}
+
+/* Reads an ay of at most max bytes. */
+static int read_bytes(sd_bus_message *in, size_t max, struct bytes *ret) {
+        const void *p;
+        size_t n;
+        int r = sd_bus_message_read_array(in, 'y', &p, &n);
+
+        assert(max <= sizeof(ret->data));
+        if (r == -EOPNOTSUPP) /* the message is of the other byte order, as it may be */
+                return read_single_bytes(in, max, ret);
+        r = got(r);
+        if (r != 0)
+                return r;
+        if (n > max)
+                return PORTAL_REBUILD_E_VALUE;
+        memcpy(ret->data, p, n);
+        ret->n = n;
+        return 0;
 }
 
 static int copy_bytes(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
         struct bytes b;
-        int r = read_bytes(in, &b);
+        int r = read_bytes(in, sizeof(b.data), &b);
 
         if (r == 0)
                 r = spend(rb, b.n);
@@ -172,14 +186,16 @@ static int copy_value(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_mess
 
 /* --- values with a role of their own -------------------------------------------------------------- */
 
+#define BASENAME_BYTES 255 /* NAME_MAX, without the NUL */
+
 static bool is_basename(const char *s) {
-        return *s && strlen(s) <= 255 && !strchr(s, '/') && strcmp(s, ".") != 0 &&
+        return *s && strlen(s) <= BASENAME_BYTES && !strchr(s, '/') && strcmp(s, ".") != 0 &&
                strcmp(s, "..") != 0;
 }
 
 /* Reads an ay that is a C string: the terminating NUL is part of the array (portal convention). */
-static int read_bytestring(sd_bus_message *in, struct bytes *ret) {
-        int r = read_bytes(in, ret);
+static int read_bytestring(sd_bus_message *in, size_t max, struct bytes *ret) {
+        int r = read_bytes(in, max, ret);
 
         if (r != 0)
                 return r;
@@ -201,7 +217,7 @@ static int translate_value(struct portal_rebuild *rb, const struct portal_value 
         int r;
 
         if (strcmp(v->type, "ay") == 0)
-                r = read_bytestring(in, &bytes);
+                r = read_bytestring(in, sizeof(bytes.data), &bytes);
         else
                 r = got(sd_bus_message_read_basic(in, 's', &s));
         if (r != 0)
@@ -241,7 +257,7 @@ static int rebuild_basenames_items(struct portal_rebuild *rb, sd_bus_message *in
         while ((r = sd_bus_message_at_end(in, false)) == 0) {
                 struct bytes name;
 
-                r = read_bytestring(in, &name);
+                r = read_bytestring(in, BASENAME_BYTES + 1, &name);
                 if (r == 0)
                         r = spend(rb, name.n);
                 if (r != 0)
@@ -363,6 +379,48 @@ static int enter_variant(sd_bus_message *in, const struct portal_value *v) {
         return got(sd_bus_message_enter_container(in, 'v', v->type));
 }
 
+static int skip_value(struct portal_rebuild *rb, sd_bus_message *in);
+
+static int skip_contents(struct portal_rebuild *rb, sd_bus_message *in, char type,
+                         const char *contents) {
+        int r = got(sd_bus_message_enter_container(in, type, contents));
+
+        if (r != 0)
+                return r;
+        while ((r = sd_bus_message_at_end(in, false)) == 0) {
+                r = skip_value(rb, in);
+                if (r != 0)
+                        return r;
+        }
+        return r < 0 ? blame(r) : stepped(sd_bus_message_exit_container(in));
+}
+
+/*
+ * Steps over a value that nobody knows.  sd_bus_message_skip() would look at each of the
+ * hundred million bytes that a message may hold, for minutes; this gives up early.
+ * Recursion ends where sd-bus lets no container be entered any more, at 128.
+ */
+static int skip_value(struct portal_rebuild *rb, sd_bus_message *in) {
+        const char *contents;
+        const void *p;
+        size_t n;
+        char type;
+        int r = got(sd_bus_message_peek_type(in, &type, &contents));
+
+        if (r != 0)
+                return r;
+        if (rb->steps-- == 0)
+                return PORTAL_REBUILD_E_VALUE;
+        if (type == 'a' && strlen(contents) == 1 && strchr("ynqiuxtd", *contents)) {
+                r = sd_bus_message_read_array(in, *contents, &p, &n);
+                if (r != -EOPNOTSUPP)
+                        return got(r);
+        }
+        if (strchr("arev", type))
+                return skip_contents(rb, in, type, contents);
+        return got(sd_bus_message_read_basic(in, type, NULL));
+}
+
 /* One key of the dictionary, in being inside the entry.  The first of equal keys counts. */
 static int rebuild_entry(struct portal_rebuild *rb, const struct portal_value *rows, uint32_t *seen,
                          sd_bus_message *in, sd_bus_message *out) {
@@ -377,7 +435,7 @@ static int rebuild_entry(struct portal_rebuild *rb, const struct portal_value *r
         v = portal_find_value(rows, key);
         bit = v ? 1u << (v - rows) : 0;
         if (!v || (*seen & bit))
-                return stepped(sd_bus_message_skip(in, "v"));
+                return skip_value(rb, in);
         *seen |= bit;
         r = enter_variant(in, v);
         if (r == 0)
@@ -425,6 +483,7 @@ static int rebuild_dict(struct portal_rebuild *rb, const struct portal_value *ro
 static void begin(struct portal_rebuild *rb) {
         rb->culprit = NULL;
         rb->budget = LIMIT_GATE_BYTES / 2; /* the rest is for padding, keys and types */
+        rb->steps = LIMIT_SKIPPED_VALUES;
 }
 
 int portal_rebuild_results(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {

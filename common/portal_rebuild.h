@@ -34,7 +34,8 @@ struct portal_rebuild {
         void *userdata;
         const char *handle_token; /* added to the options when set (borrowed) */
         const char *culprit;      /* out: the argument or key an error is about, or NULL */
-        size_t budget;            /* internal: what may still be written, LIMIT_GATE_BYTES in all */
+        size_t budget; /* internal: bytes that may still be written, of LIMIT_GATE_BYTES */
+        unsigned steps; /* internal: values that may still be stepped over */
 };
 
 /* The arguments of a call: all of in's body is read, all of out's is written. */

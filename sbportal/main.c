@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "common/escape.h"
@@ -80,6 +81,9 @@ int main(int argc, char **argv) {
         }
         if (sandbox_start(&sbportal_profile) < 0)
                 return EXIT_FAILURE;
+        /* A guest's large message goes back to the kernel when it is done with; glibc would learn
+         * to keep it. */
+        (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
         r = translator_init(&t, settings.ipc_fd);
         r = r < 0 ? log_error_errno(r, "cannot start the event loop") : run(&t);
         translator_done(&t);

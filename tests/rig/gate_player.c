@@ -149,7 +149,7 @@ static sd_bus_message *new_response(struct player *p, const char *token) {
         return m;
 }
 
-/* respond TOKEN CODE URI...: also carries a key no portal has, and one of the wrong order. */
+/* respond TOKEN CODE URI...: also carries a key no portal has. */
 static void do_respond(struct player *p, char *args) {
         const char *token = strtok(args, " "), *code = strtok(NULL, " ");
         sd_bus_message *m = new_response(p, token);
@@ -288,6 +288,7 @@ static void start_portal(struct player *p, const char *program, int ipc_fd) {
                 execl(program, program, "--ipc-fd", "3", NULL);
                 _exit(127);
         }
+        printf("pid %d\n", pid);
         check(sd_event_add_child(p->event, NULL, pid, WEXITED, on_child, p), "child");
 }
 

@@ -305,6 +305,19 @@ static void test_keys(void) {
                       call_with_keys(LIMIT_OPTION_KEYS + 1));
 }
 
+static void add_true(sd_bus_message *m, _unused_ unsigned i) {
+        CHECK(sd_bus_message_append(m, "b", 1) >= 0);
+}
+
+/* What nobody knows is stepped over, unless that would take long. */
+static void test_skipping(void) {
+        check_passes("OpenFile", "bytes", call_with_items("bytes", "ay", 100000, add_byte), NULL);
+        check_passes("OpenFile", "flags",
+                     call_with_items("flags", "ab", LIMIT_SKIPPED_VALUES - 2, add_true), NULL);
+        check_refused("OpenFile", "options", PORTAL_REBUILD_E_VALUE,
+                      call_with_items("flags", "ab", LIMIT_SKIPPED_VALUES, add_true));
+}
+
 static void test_strings(void) {
         _cleanup_free_ char *s = malloc(LIMIT_STRING_BYTES + 2);
         struct asked a = {0};
@@ -493,6 +506,7 @@ static const struct test tests[] = {
         {"base names", test_basenames},
         {"limits", test_limits},
         {"keys", test_keys},
+        {"skipping", test_skipping},
         {"strings", test_strings},
         {"text", test_text},
         {"left out", test_left_out},
