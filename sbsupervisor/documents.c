@@ -77,7 +77,9 @@ int documents_add(struct documents *d, const struct privop_file *f, sd_bus_messa
         else
                 r = sd_bus_message_append(m, "ahusas", 1, f->fd,
                                           flags | (f->is_directory ? ADD_DIRECTORY : 0), "", 0);
-        return r < 0 ? r : sd_bus_call_async(d->bus, ret, m, reply, userdata, 0);
+        if (r >= 0)
+                r = sd_bus_call_async(d->bus, ret, m, reply, userdata, 0);
+        return r < 0 ? r : 0;
 }
 
 static int check_reply(sd_bus_message *m, const char *what) {
@@ -121,13 +123,17 @@ int documents_grant(struct documents *d, const char *id, bool write, sd_bus_mess
         if (r >= 0)
                 r = write ? sd_bus_message_append(m, "as", 2, "read", "write")
                           : sd_bus_message_append(m, "as", 1, "read");
-        return r < 0 ? r : sd_bus_call_async(d->bus, ret, m, reply, userdata, 0);
+        if (r >= 0)
+                r = sd_bus_call_async(d->bus, ret, m, reply, userdata, 0);
+        return r < 0 ? r : 0;
 }
 
 int documents_info(struct documents *d, const char *id, sd_bus_message_handler_t reply,
                    void *userdata, sd_bus_slot **ret) {
-        return sd_bus_call_method_async(d->bus, ret, DOCUMENTS_BUS_NAME, DOCUMENTS_PATH,
-                                        DOCUMENTS_BUS_NAME, "Info", reply, userdata, "s", id);
+        int r = sd_bus_call_method_async(d->bus, ret, DOCUMENTS_BUS_NAME, DOCUMENTS_PATH,
+                                         DOCUMENTS_BUS_NAME, "Info", reply, userdata, "s", id);
+
+        return r < 0 ? r : 0;
 }
 
 /* In being before a{sas}: does app hold "read"? */

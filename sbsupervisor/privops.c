@@ -356,6 +356,23 @@ static int walk_path(const char *path, const struct privop_roots *roots, struct 
         }
 }
 
+/*
+ * The document portal takes no descriptor that was opened with O_NOFOLLOW, although what it
+ * is of is no symlink: the same file, opened anew.
+ */
+static int reopen(int *fd) {
+        char link[64];
+        int again;
+
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", *fd);
+        again = open(link, O_PATH | O_CLOEXEC);
+        if (again < 0)
+                return -errno;
+        (void)fd_close(*fd);
+        *fd = again;
+        return 0;
+}
+
 static int path_of_fd(int fd, char **ret) {
         char link[64], path[PATH_MAX];
         ssize_t n;
@@ -413,6 +430,8 @@ int privop_open_picked(const char *path, const struct privop_roots *roots, struc
         if (!may(w.fd, S_ISDIR(st.st_mode) ? R_OK | X_OK : R_OK))
                 return PRIVOP_E_READ;
         r = path_of_fd(w.fd, &ret->path);
+        if (r == 0)
+                r = reopen(&w.fd);
         if (r < 0)
                 return r;
         ret->is_directory = S_ISDIR(st.st_mode);
@@ -487,6 +506,8 @@ static int open_parent(const char *path, const struct privop_roots *roots, bool 
         }
         if (r == 0)
                 r = path_of_fd(w.fd, &ret->path);
+        if (r == 0)
+                r = reopen(&w.fd);
         ret->fd = TAKE_FD(w.fd);
         return r;
 }

@@ -487,13 +487,18 @@ static int answer_response(struct request *r) {
 
         if (e >= 0)
                 e = rebuild_results(r, scratch, true, &code);
-        if (e != 0 || code > 2)
+        if (e != 0 || code > 2) {
+                log_warning("gate: the host portal's answer is not what the table allows");
                 return send_ended(r);
+        }
         if (code != 0 || r->method->export == PORTAL_EXPORT_NONE || r->n_uris == 0)
                 return finish_response(r, code);
         e = export_start(r->gate->documents, r->method->export, (const char *const *)r->uris, r->n_uris,
                          on_exported, r, &r->export);
-        return e < 0 ? send_ended(r) : 0;
+        if (e == 0)
+                return 0;
+        (void)log_warning_errno(e, "gate: cannot export what was picked");
+        return send_ended(r);
 }
 
 int request_response(struct request *r, sd_bus_message *m) {

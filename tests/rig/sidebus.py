@@ -5,32 +5,36 @@ import os
 import re
 import socket
 import sys
+import threading
 
 from . import processes
 from .processes import Process, wait_for
 
 
 class Notify:
-    """systemd's end of sd_notify(3): a datagram socket."""
+    """systemd's end of sd_notify(3): a datagram socket that is always read."""
 
     def __init__(self, path):
         self.path = path
         self.text = ""
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def _drain(self):
+        while data := self.socket.recv(65536):
+            self.text += data.decode() + "\n"
 
     def read(self):
-        while True:
-            try:
-                self.text += self.socket.recv(65536).decode() + "\n"
-            except BlockingIOError:
-                return self.text
+        return self.text
 
     def has(self, line):
         return line in self.read().splitlines()
 
     def close(self):
-        self.socket.close()
+        """The empty message, which sd_notify() never sends, ends the thread."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+            ours.sendto(b"", self.path)
         os.unlink(self.path)
 
 
