@@ -34,11 +34,20 @@ class Env:
         self.shared = {}
         self.count = 0
         self.to_close = []
+        self.log_start = {}
 
     # --- one test ------------------------------------------------------------------------
 
     def begin(self):
         self.tmp = self.directory()
+        self.log_start = {name: len(part.log()) for name, part in self._logged()}
+
+    def _logged(self):
+        return [(name, self.shared[name]) for name in ("sidebus", "agent") if name in self.shared]
+
+    def new_log(self):
+        """{part: what it logged since the test began}."""
+        return {name: part.log()[self.log_start.get(name, 0):] for name, part in self._logged()}
 
     def end(self):
         """Closes what the test opened, and parts of the chain that died."""
@@ -69,6 +78,15 @@ class Env:
             part = self.shared.pop(name, None)
             if part and part.process.running():
                 part.stop()
+
+    def drop(self):
+        """Ends the shared parts by force: a test failed, and they may be in any state."""
+        for part in ("agent", "sidebus"):
+            if part in self.shared:
+                self.shared.pop(part).process.kill()
+        session = self.shared.pop("session", None)
+        if session:
+            session.kill()
 
     def stop(self):
         self.stop_chain()

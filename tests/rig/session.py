@@ -294,12 +294,21 @@ class HostSession:
     def monitor(self):
         return Monitor(self)
 
+    def kill(self):
+        for process in (self.portal, self.chooser and self.chooser.process, self.daemon):
+            if process:
+                process.kill()
+        self._unmount()
+
     def stop(self):
         for part in (self.portal, self.chooser):
             if part:
                 part.stop()
         self.bus.close_sync(None)
         self.daemon.stop()
+        self._unmount()
+
+    def _unmount(self):
         # What the bus started itself ends when the bus goes; its mount with it, or by us.
         subprocess.run(["fusermount3", "-uzq", self.file("run/doc")], capture_output=True,
                        check=False)

@@ -27,13 +27,15 @@ def load(path):
 
 
 def failure(env):
-    """What went wrong, with the ends of the logs that may say why."""
-    text = traceback.format_exc()
-    for name in ("sidebus", "agent"):
-        part = env.shared.get(name)
-        if part:
-            lines = part.log().splitlines()[-25:]
-            text += f"--- end of the log of {part.process.name}\n" + "\n".join(lines) + "\n"
+    """What went wrong: where in the test, where at last, and the ends of the logs."""
+    error = traceback.TracebackException(*sys.exc_info())
+    frames = [f for f in error.stack if f"{os.sep}integration{os.sep}" in f.filename]
+    if error.stack and error.stack[-1] not in frames:
+        frames.append(error.stack[-1])
+    error.stack = traceback.StackSummary.from_list(frames)
+    text = "".join(error.format())
+    for name, log in env.new_log().items():
+        text += f"--- log of {name} during the test\n" + "\n".join(log.splitlines()[-25:]) + "\n"
     return text
 
 
@@ -48,6 +50,9 @@ def run_one(env, test):
         env.end()
     except Exception:
         problem = problem or failure(env)
+    if problem:
+        # What broke this test must not break the next.
+        env.drop()
     return problem
 
 
