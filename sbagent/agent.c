@@ -18,6 +18,7 @@
 #define ACCEPT_BATCH     16u      /* then the clients that are there have their turn */
 #define RESUME_USEC      1000000u /* descriptors may be free again */
 #define QUIET_USEC       10000000u
+#define REPORT_USEC      1000000u
 #define TIMER_ACCURACY   10000u
 
 uint64_t agent_now(const struct agent *a) {
@@ -62,17 +63,39 @@ static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/*
+ * At most once a second, however the host flaps: sd_notify() blocks while systemd
+ * does not read.
+ */
+static int on_report(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct agent *a = userdata;
+
+        (void)source;
+        (void)usec;
+        if (a->host.state == a->reported)
+                return 0;
+        a->reported = a->host.state;
+        a->next_report = agent_now(a) + REPORT_USEC;
+        if (a->reported == HOST_UP) {
+                log_notice("the host answers on %s", a->config->host);
+                (void)sd_notifyf(0, "STATUS=The host answers on %s.", a->config->host);
+                return 0;
+        }
+        log_warning("the host does not answer on %s: %s", a->config->host, a->reason);
+        (void)sd_notifyf(0, "STATUS=The host does not answer on %s: %s", a->config->host, a->reason);
+        return 0;
+}
+
 void agent_schedule_retry(struct agent *a) {
-        if (a->host.state == HOST_DOWN && !a->host.probing)
+        if (!a->host.probing)
                 arm(a->retry, a->host.next_try);
 }
 
 void agent_host_succeeded(struct agent *a) {
-        if (host_succeeded(&a->host)) {
-                log_notice("the host answers on %s", a->config->host);
-                (void)sd_notifyf(0, "STATUS=The host answers on %s.", a->config->host);
-                arm(a->retry, 0); /* everybody who waits, at the next turn of the loop */
-        }
+        if (!host_succeeded(&a->host))
+                return;
+        arm(a->report, a->next_report);
+        agent_schedule_retry(a); /* everybody who waits, at the next turn of the loop */
 }
 
 static uint32_t random_u32(void) {
@@ -83,14 +106,15 @@ static uint32_t random_u32(void) {
 }
 
 void agent_host_failed(struct agent *a, bool probe, const char *reason) {
-        bool changed = host_failed(&a->host, probe, agent_now(a), random_u32());
-
         (void)snprintf(a->reason, sizeof(a->reason), "%s", reason);
-        if (changed) {
-                log_warning("the host does not answer on %s: %s", a->config->host, reason);
-                (void)sd_notifyf(0, "STATUS=The host does not answer on %s: %s", a->config->host,
-                                 reason);
-        }
+        if (host_failed(&a->host, probe, agent_now(a), random_u32()))
+                arm(a->report, a->next_report);
+        agent_schedule_retry(a);
+}
+
+void agent_host_busy(struct agent *a, bool probe) {
+        (void)snprintf(a->reason, sizeof(a->reason), "its queue of connections stays full");
+        host_busy(&a->host, probe, agent_now(a), random_u32());
         agent_schedule_retry(a);
 }
 
@@ -210,6 +234,8 @@ int agent_new(struct agent **ret, sd_event *event, const struct config *config,
         r = add_timer(a, &a->retry, on_retry);
         if (r >= 0)
                 r = add_timer(a, &a->resume, on_resume);
+        if (r >= 0)
+                r = add_timer(a, &a->report, on_report);
         for (size_t i = 0; i < listeners->n && r >= 0; i++) {
                 r = sd_event_add_io(event, &a->accepting[i], listeners->fds[i], EPOLLIN, on_accept,
                                     a);
@@ -228,6 +254,7 @@ struct agent *agent_free(struct agent *a) {
                 client_free(a->clients[a->n_clients - 1]);
         for (size_t i = 0; i < a->n_accepting; i++)
                 sd_event_source_disable_unref(a->accepting[i]);
+        sd_event_source_disable_unref(a->report);
         sd_event_source_disable_unref(a->resume);
         sd_event_source_disable_unref(a->retry);
         free(a);

@@ -30,6 +30,9 @@ struct agent {
         bool paused;             /* nothing is accepted: too many clients or descriptors */
         sd_event_source *resume; /* when that may be over */
         sd_event_source *retry;  /* when the host may be tried again */
+        sd_event_source *report; /* when a change of the host's state may be told */
+        enum host_state reported;
+        uint64_t next_report;
         uint64_t quiet_until;    /* of log lines that clients cause */
         uint64_t unsaid;         /* lines not logged since */
         /* What is read and can be written at once never needs memory of its own. */
@@ -51,6 +54,7 @@ void agent_forget(struct agent *a, struct client *c);
 /* An attempt ended: see host.h.  Waiting clients are told when they may go on. */
 void agent_host_succeeded(struct agent *a);
 void agent_host_failed(struct agent *a, bool probe, const char *reason);
+void agent_host_busy(struct agent *a, bool probe);
 void agent_host_abandoned(struct agent *a, bool probe);
 /* Somebody waits for the host: makes sure that it is tried again. */
 void agent_schedule_retry(struct agent *a);

@@ -164,19 +164,23 @@ static int wait_for_host(struct client *c) {
         const struct host *h = &c->agent->host;
 
         c->state = CLIENT_WAITING;
-        if (h->state == HOST_DOWN && !h->probing && h->next_try >= c->deadline)
+        if (!h->probing && h->next_try >= c->deadline)
                 return refuse_no_host(c);
         agent_schedule_retry(c->agent);
         return 0;
 }
 
-static int attempt_failed(struct client *c, const char *reason) {
+static bool end_attempt(struct client *c) {
         bool probe = c->probe;
 
         end_close(&c->host);
         flow_done(&c->up);
         c->probe = false;
-        agent_host_failed(c->agent, probe, reason);
+        return probe;
+}
+
+static int attempt_failed(struct client *c, const char *reason) {
+        agent_host_failed(c->agent, end_attempt(c), reason);
         return wait_for_host(c);
 }
 
@@ -187,6 +191,10 @@ static int attempt(struct client *c) {
                 return wait_for_host(c);
         c->probe = host_begin(&c->agent->host);
         c->host.fd = connect_address(&c->agent->config->connect);
+        if (c->host.fd == -EAGAIN) {
+                agent_host_busy(c->agent, end_attempt(c));
+                return wait_for_host(c);
+        }
         if (c->host.fd < 0)
                 return attempt_failed(c, strerror(-c->host.fd));
         c->state = CLIENT_CONNECTING;
@@ -210,12 +218,10 @@ static int waiting_on_timer(struct client *c) {
 }
 
 static int attempt_on_timer(struct client *c) {
-        bool probe = c->probe;
+        const char *reason = c->state == CLIENT_GREETING ? "it takes the connection and is silent"
+                                                         : strerror(ETIMEDOUT);
 
-        c->probe = false;
-        agent_host_failed(c->agent, probe,
-                          c->state == CLIENT_GREETING ? "it takes the connection and is silent"
-                                                      : strerror(ETIMEDOUT));
+        agent_host_failed(c->agent, end_attempt(c), reason);
         return refuse_no_host(c);
 }
 

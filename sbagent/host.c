@@ -4,9 +4,10 @@
 #include "common/limits.h"
 
 #define FIRST_DELAY_MS 100u
+#define BUSY_USEC      20000u /* a host that works empties its queue in less */
 
 bool host_may_try(const struct host *h, uint64_t now) {
-        return h->state != HOST_DOWN || (!h->probing && now >= h->next_try);
+        return now >= h->next_try && !h->probing;
 }
 
 bool host_begin(struct host *h) {
@@ -38,6 +39,13 @@ bool host_failed(struct host *h, bool probe, uint64_t now, uint32_t random) {
         h->state = HOST_DOWN;
         h->probing = false;
         return changed;
+}
+
+void host_busy(struct host *h, bool probe, uint64_t now, uint32_t random) {
+        if (h->state == HOST_DOWN)
+                (void)host_failed(h, probe, now, random);
+        else
+                h->next_try = now + BUSY_USEC - random % (BUSY_USEC / 2);
 }
 
 void host_abandoned(struct host *h, bool probe) {

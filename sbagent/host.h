@@ -6,6 +6,7 @@
  * one client at a time tries (the probe), 100 ms later, then 200 ms, doubling to
  * LIMIT_AGENT_BACKOFF_MS, each less up to half of it at random so that the agents
  * of many guests do not knock together; the others wait for what it finds.
+ * A host whose queue of connections is full is not down: everybody waits a moment.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ struct host {
         enum host_state state;
         bool probing;      /* when down: somebody is trying */
         uint32_t delay_ms; /* when down: between the last failure and the next try */
-        uint64_t next_try; /* microseconds, CLOCK_MONOTONIC */
+        uint64_t next_try; /* not before; microseconds, CLOCK_MONOTONIC */
 };
 
 /* May a client try now?  Then host_begin(), whose result belongs to the attempt. */
@@ -35,5 +36,7 @@ bool host_begin(struct host *h);
  */
 bool host_succeeded(struct host *h);
 bool host_failed(struct host *h, bool probe, uint64_t now, uint32_t random);
+/* connect() said that the host's queue is full. */
+void host_busy(struct host *h, bool probe, uint64_t now, uint32_t random);
 /* Its client left before anything was known. */
 void host_abandoned(struct host *h, bool probe);

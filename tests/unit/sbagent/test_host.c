@@ -58,5 +58,22 @@ static void test_one_probe(void) {
         CHECK_EQ_INT(h.delay_ms, 100);
 }
 
+static void test_busy(void) {
+        struct host h = {0};
+
+        CHECK(host_succeeded(&h));
+        host_busy(&h, false, 1000, 0);
+        CHECK_EQ_INT(h.state, HOST_UP);
+        CHECK(!host_may_try(&h, 20999));
+        CHECK(host_may_try(&h, 21000));
+        CHECK(!host_succeeded(&h)); /* was up all the time */
+        CHECK(host_may_try(&h, 0));
+        CHECK(host_failed(&h, false, 0, 0));
+        CHECK(host_begin(&h));
+        host_busy(&h, true, 100000, 0); /* does not answer, and now not even that */
+        CHECK_EQ_INT(h.state, HOST_DOWN);
+        CHECK_EQ_INT(h.next_try, 300000);
+}
+
 TEST_MAIN({"a host that answers", test_up}, {"delays double up to the limit", test_doubling},
-          {"one probe at a time", test_one_probe})
+          {"one probe at a time", test_one_probe}, {"a busy host", test_busy})
