@@ -18,6 +18,8 @@
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 #define _noreturn_ __attribute__((noreturn))
 #define _unused_ __attribute__((unused))
+/* Large, and written before it is read: not worth the clearing that the build adds. */
+#define _uninitialized_ __attribute__((uninitialized))
 
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
 

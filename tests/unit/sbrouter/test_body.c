@@ -61,6 +61,14 @@ static void test_fixed(void) {
                 ROW("yt", "a\0\0\0\0\0\0\0bcdefghi", 0),
                 ROW("yt", "a\0\0\0\0\0\0\1bcdefghi", BODY_E_PADDING),
                 ROW("ynyq", "a\0bcd\0ef", 0),
+                ROW("yi", "a\0\0\0bcde", 0),
+                ROW("ubi", "abcd\1\0\0\0bcde", 0),
+                ROW("ui", "abcdefgh", 0),
+                ROW("uh", "abcdefgh", 0),
+                ROW("ux", "abcd\0\0\0\0bcdefghi", 0),
+                ROW("ux", "abcdefghijkl", BODY_E_PADDING),
+                ROW("ud", "abcd\0\0\0\0bcdefghi", 0),
+                ROW("ud", "abcdefghijkl", BODY_E_PADDING),
         };
 
         check_rows(rows, ELEMENTSOF(rows));
@@ -83,6 +91,11 @@ static void test_strings(void) {
                 ROW("ss", "\1\0\0\0a\0\0\0\1\0\0\0b\0", 0),
                 ROW("ss", "\1\0\0\0a\0\0x\1\0\0\0b\0", BODY_E_PADDING),
                 ROW("o", "\1\0\0\0/\0", 0),
+                ROW("uo", "abcd\1\0\0\0/\0", 0),
+                ROW("us", "abcd\1\0\0\0/\0", 0),
+                ROW("yg", "a\1y\0", 0),
+                ROW("yv", "a\1y\0b", 0),
+                ROW("uay", "abcd\1\0\0\0a", 0),
                 ROW("o", "\0\0\0\0\0", BODY_E_PATH),
                 ROW("o", "\2\0\0\0a/\0", BODY_E_PATH),
                 ROW("o", "\2\0\0\0//\0", BODY_E_PATH),
@@ -176,6 +189,60 @@ static void test_structs(void) {
         };
 
         check_rows(rows, ELEMENTSOF(rows));
+}
+
+struct open_array {
+        size_t length_at, start;
+};
+
+static struct open_array begin_array(struct wire *w, size_t alignment) {
+        struct open_array a;
+
+        wire_number(w, 0);
+        a.length_at = w->n - 4;
+        wire_pad(w, alignment);
+        a.start = w->n;
+        return a;
+}
+
+static void end_array(struct wire *w, struct open_array a) {
+        wire_set(w, a.length_at, (uint32_t)(w->n - a.start));
+}
+
+/* "(a(yas)vas)": an empty array, a variant with arrays of arrays, an array. */
+static void put_element(struct wire *w) {
+        struct open_array outer, inner, innermost;
+
+        wire_pad(w, 8);
+        end_array(w, begin_array(w, 8));
+        wire_signature(w, "aa(a(yy)s)");
+        outer = begin_array(w, 4);
+        end_array(w, begin_array(w, 8));
+        inner = begin_array(w, 8);
+        innermost = begin_array(w, 8);
+        wire_bytes(w, "ab", 2);
+        end_array(w, innermost);
+        wire_string(w, "x");
+        end_array(w, inner);
+        end_array(w, begin_array(w, 8));
+        end_array(w, outer);
+        inner = begin_array(w, 4);
+        wire_string(w, "y");
+        end_array(w, inner);
+}
+
+static void test_arrays_again(void) {
+        struct open_array all;
+        struct wire w = {0};
+
+        all = begin_array(&w, 8);
+        put_element(&w);
+        put_element(&w);
+        end_array(&w, all);
+        wire_bytes(&w, "z", 1);
+        CHECK_EQ_INT(validate("a(a(yas)vas)y", w.b, w.n, false, 0), 0);
+        CHECK_EQ_INT(validate("a(a(yas)vau)y", w.b, w.n, false, 0), BODY_E_ARRAY);
+        CHECK(validate("a(a(yas)vasy)y", w.b, w.n, false, 0) != 0);
 }
 
 /* n variants within each other, around a byte. */
@@ -347,7 +414,7 @@ static void test_texts(void) {
 }
 
 TEST_MAIN({"fixed types", test_fixed}, {"strings, paths, signatures", test_strings},
-          {"arrays", test_arrays}, {"variants", test_variants}, {"structs", test_structs},
+          {"arrays", test_arrays}, {"arrays that come again", test_arrays_again}, {"variants", test_variants}, {"structs", test_structs},
           {"depth", test_depth}, {"byte orders", test_byte_orders}, {"descriptor indices", test_fds},
           {"truncated anywhere", test_truncated}, {"a variant inside", test_variant_at},
           {"arguments", test_args}, {"more than 64 arguments", test_many_args},

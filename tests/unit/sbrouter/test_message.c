@@ -308,6 +308,14 @@ static void test_form(void) {
                 wire_set(&w, 12, n);
                 CHECK_EQ_INT(parse(&w, &m), MESSAGE_E_FORM);
         }
+        /* A string of which not even the length is there, or nothing else. */
+        for (uint32_t n = 1; n <= 8; n++) {
+                wire_begin(&w, false, 9, 0);
+                wire_text(&w, MESSAGE_FIELD_MEMBER, "s", "");
+                wire_end(&w, "", 0);
+                wire_set(&w, 12, n);
+                CHECK_EQ_INT(parse(&w, &m), MESSAGE_E_FORM);
+        }
         /* A string longer than the array, by one and by much. */
         static const uint32_t lengths[] = {3, 4, 0x7fffffff, 0xfffffff0, 0xffffffff};
         for (size_t i = 0; i < ELEMENTSOF(lengths); i++) {
