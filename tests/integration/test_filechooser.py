@@ -652,11 +652,15 @@ def test_label(env):
 
 
 def test_app_id(env):
-    """the host's portal sees one app per VM"""
-    env.client().open_file()
-    app_id = env.dialog().app_id
-    _, client = own_chain(env, vm="other.VM-2")
-    client.open_file()
-    other = env.dialog().app_id
-    assert app_id == "org.sidebus.vm.demo" and other == "org.sidebus.vm.other_2eVM_2d2", \
-        (app_id, other)
+    """documents are granted to an app of this VM's own, named after it"""
+    host = env.host_file("whose")
+    sidebus, client = own_chain(env, vm="other.VM-2")
+    identifier = os.path.relpath(opened(env, host, client), os.fsencode(sidebus.documents))
+    private = env.closing(GuestClient("unix:path=" + os.path.join(sidebus.debug, "private.sock")))
+    documents = "org.freedesktop.portal.Documents"
+    path, apps = private.call("/org/freedesktop/portal/documents", documents, "Info",
+                              GLib.Variant("(s)", (os.fsdecode(identifier.split(b"/")[0]),)),
+                              destination=documents)
+    assert bytes(path) == host + b"\0"
+    assert {app: sorted(rights) for app, rights in apps.items() if rights} == {
+        "org.sidebus.vm.other_2eVM_2d2": ["read", "write"]}, apps

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The documents as a VM mounts them: virtiofsd."""
 
+import fcntl
 import os
 import socket
 import stat
 import struct
 
 from rig.guest import FILE_CHOOSER, GuestClient
-from rig.processes import command_line, descendants
+from rig.processes import command_line, descendants, wait_for
 
+NS_GET_PARENT = 0xb702
 VHOST_USER_GET_FEATURES = 1
 
 
@@ -16,58 +18,67 @@ def with_share(env):
     return env.closing(env.own_sidebus(virtiofsd=env.virtiofsd))
 
 
-def daemon(sidebus):
-    """The pid of virtiofsd, and its arguments."""
-    pid = sidebus.child("virtiofsd")
-    return pid, command_line(pid)
+def user_namespaces(pid):
+    """The inode numbers of the user namespaces around a process, innermost first."""
+    fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    found = []
+    while True:
+        found.append(os.fstat(fd).st_ino)
+        try:
+            parent = fcntl.ioctl(fd, NS_GET_PARENT)
+        except OSError:
+            return found
+        finally:
+            os.close(fd)
+        fd = parent
 
 
-def vhost_socket(arguments):
-    for n, word in enumerate(arguments):
-        if word.startswith("--socket-path"):
-            return word.partition("=")[2] or arguments[n + 1]
-    raise AssertionError(arguments)
+def listening(directory):
+    """The paths of the unix sockets below directory, as the kernel lists them."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as f:
+        words = [line.split() for line in f]
+    return sorted({w[7] for w in words if len(w) > 7 and w[7].startswith(directory + "/")})
 
 
-def option(arguments, name):
-    for n, word in enumerate(arguments):
-        if word == name or word.startswith(name + "="):
-            return word.partition("=")[2] or arguments[n + 1]
-    return None
+def share_socket(sidebus):
+    """The vhost-user socket: the one of the runtime directory that is no D-Bus."""
+    path, = (p for p in listening(sidebus.file("rt")) if "virtiofs" in os.path.basename(p))
+    return path
 
 
 def test_namespace(env):
     """virtiofsd runs in the documents' user and mount namespace, not in ours"""
     sidebus = with_share(env)
-    pid, _ = daemon(sidebus)
-    portal = sidebus.child("xdg-document-portal")
-    # Its own sandbox may put the process that serves one level deeper; the first is the portal's.
-    for kind in ("user", "mnt"):
-        names = {os.readlink(f"/proc/{p}/ns/{kind}") for p in (pid, portal)}
-        assert len(names) == 1, (kind, names)
-        assert os.readlink(f"/proc/self/ns/{kind}") not in names
+    portal = user_namespaces(sidebus.child("xdg-document-portal"))
+    # Its own sandbox puts it one level deeper.
+    share = wait_for("virtiofsd's namespace", lambda: user_namespaces(sidebus.child("virtiofsd")))
+    assert portal[0] in share[:2], (portal, share)
+    assert portal[0] not in user_namespaces("self"), portal
 
 
 def test_shares(env):
     """it shares this VM's documents only, uncached, without attributes"""
     sidebus = with_share(env)
-    _, arguments = daemon(sidebus)
-    shared = option(arguments, "--shared-dir")
-    assert shared.endswith("/doc/by-app/org.sidebus.vm.demo"), arguments
-    assert option(arguments, "--cache") == "never", arguments
-    assert not any(word.startswith("--xattr") for word in arguments), arguments
+    arguments = command_line(sidebus.child("virtiofsd"))
+    words = dict(word.partition("=")[::2] for word in arguments)
+    assert words["--shared-dir"].endswith("/doc/by-app/org.sidebus.vm.demo"), arguments
+    assert words["--cache"] == "never", arguments
+    assert "--xattr" not in words, arguments
 
 
 def test_socket(env):
     """the vhost-user socket is the person's alone, and virtiofsd answers on it"""
     sidebus = with_share(env)
-    _, arguments = daemon(sidebus)
-    path = vhost_socket(arguments)
+    sidebus.child("virtiofsd")
+    path = share_socket(sidebus)
     status = os.stat(path)
-    assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600, oct(
-        status.st_mode)
-    assert path.startswith(sidebus.file("rt") + "/"), path
+    assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600, status
     assert os.stat(os.path.dirname(path)).st_mode & 0o077 == 0
+    features(path)
+
+
+def features(path):
+    """What a VMM asks first."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(20)
         s.connect(path)
@@ -76,10 +87,20 @@ def test_socket(env):
         assert (request, flags & 7, size) == (VHOST_USER_GET_FEATURES, 5, 8)
 
 
+def test_next_boot(env):
+    """a VMM that left is followed by the next: virtiofsd serves it, too"""
+    sidebus = with_share(env)
+    first = sidebus.child("virtiofsd")
+    features(share_socket(sidebus))
+    wait_for("virtiofsd to end with its VMM", lambda: not os.path.exists(f"/proc/{first}"))
+    assert sidebus.child("virtiofsd") != first
+    features(share_socket(sidebus))
+
+
 def test_gone(env):
     """it ends with the instance"""
     sidebus = env.own_sidebus(virtiofsd=env.virtiofsd)
-    pid, _ = daemon(sidebus)
+    pid = sidebus.child("virtiofsd")
     below = [pid, *descendants(pid)]
     assert sidebus.stop() == 0, sidebus.log()
     assert not any(os.path.exists(f"/proc/{p}") for p in below)

@@ -59,17 +59,10 @@ class Dialog:
         self.app_id = event["app_id"]
         self.parent = event["parent"]
         self.title = event["title"]
-        self.pairs = event["options"]
-        self.options = {key: value for key, (_, value) in event["options"]}
-        self.types = {key: kind for key, (kind, _) in event["options"]}
+        self.options = {key: value for key, (_, value) in event["options"].items()}
+        self.types = {key: kind for key, (kind, _) in event["options"].items()}
         self.closed = False  # the portal took it back
         self.answered = False
-
-    def path_option(self, key):
-        """The bytes of a path option, without the NUL at its end."""
-        value = bytes(self.options[key])
-        assert value.endswith(b"\0"), value
-        return value[:-1]
 
     def answer(self, response=0, **results):
         """Ends it.  results: name=(signature, value)."""

@@ -94,8 +94,8 @@ class Sidebus(Notifying):
             with open(self.file("sidebus.conf"), "w", encoding="utf-8") as f:
                 f.write(config)
             argv += ["--config", self.file("sidebus.conf")]
-        self.env = dict(env, SIDEBUS_LIBEXECDIR=build, SIDEBUS_VIRTIOFSD=virtiofsd,
-                        SIDEBUS_LOG_LEVEL="debug", **(extra_env or {}))
+        self.env = {**env, "SIDEBUS_LIBEXECDIR": build, "SIDEBUS_VIRTIOFSD": virtiofsd,
+                    "SIDEBUS_LOG_LEVEL": "debug", **(extra_env or {})}
         self.argv = argv + list(arguments)
         self.log_path = self.file("supervisor.log")
         self._start(self.argv, self.log_path, self.env, self.file("notify"))
