@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* The index finds whom a walk over all rules would find: checked with random rules and signals. */
+#include "sbrouter/match.h"
+
+#include "common/limits.h"
+#include "tests/test.h"
+#include "tests/unit/sbrouter/bus.h"
+#include "tests/unit/sbrouter/wire.h"
+
+#define N_RULES 60u
+
+static const char *const paths[] = {"/", "/a", "/a/b", "/ab", "/a/b/c"};
+static const char *const interfaces[] = {"a.b", "a.c", "d.e.f"};
+static const char *const members[] = {"M", "N"};
+static const char *const senders[] = {":1.1", ":1.2", ":1.99", "own.one", "own.two", "not.owned",
+                                      DRIVER_NAME};
+static const char *const strings[] = {"x", "", "a.b", "a.b.c", "/a/", "/a/b"};
+
+struct model {
+        struct bus bus;
+        unsigned random;
+        struct {
+                unsigned owner;
+                struct match_rule *rule; /* NULL: removed */
+        } rules[N_RULES];
+        unsigned found[BUS_CLIENTS]; /* how often match_each() named each client */
+};
+
+#define PICK(m, a) (a)[bus_random(&(m)->random, ELEMENTSOF(a))]
+
+static void add_key(struct model *m, char *text, size_t size, const char *key, const char *value) {
+        size_t n = strlen(text);
+
+        if (bus_random(&m->random, 3) == 0)
+                (void)snprintf(text + n, size - n, "%s='%s',", key, value);
+}
+
+static void random_rule(struct model *m, char *text, size_t size) {
+        text[0] = 0;
+        add_key(m, text, size, "type", bus_random(&m->random, 4) ? "signal" : "method_call");
+        add_key(m, text, size, "sender", PICK(m, senders));
+        add_key(m, text, size, "interface", PICK(m, interfaces));
+        add_key(m, text, size, "member", PICK(m, members));
+        if (bus_random(&m->random, 2))
+                add_key(m, text, size, "path", PICK(m, paths));
+        else
+                add_key(m, text, size, "path_namespace", PICK(m, paths));
+        if (bus_random(&m->random, 2))
+                add_key(m, text, size, "arg0", PICK(m, strings));
+        else if (bus_random(&m->random, 2))
+                add_key(m, text, size, "arg0path", PICK(m, strings));
+        else
+                add_key(m, text, size, "arg0namespace", "a.b");
+        add_key(m, text, size, "arg1", PICK(m, strings));
+        if (bus_random(&m->random, 8) == 0)
+                add_key(m, text, size, "destination", ":1.1");
+}
+
+static struct match_rule *parse(const char *text) {
+        struct match_rule *r = NULL;
+
+        CHECK_EQ_INT(match_rule_parse(text, strlen(text), &r), 0);
+        return r;
+}
+
+static void add_rule(struct model *m, unsigned i) {
+        char text[512];
+
+        random_rule(m, text, sizeof(text));
+        m->rules[i].owner = bus_random(&m->random, BUS_CLIENTS);
+        m->rules[i].rule = parse(text);
+        CHECK_EQ_INT(match_add(&m->bus.router, m->bus.c[m->rules[i].owner], parse(text)), 0);
+}
+
+static void remove_rule(struct model *m, unsigned i) {
+        struct match_rule *rule = m->rules[i].rule;
+
+        CHECK_EQ_INT(match_remove(&m->bus.router, m->bus.c[m->rules[i].owner], rule), 0);
+        m->rules[i].rule = match_rule_free(rule);
+}
+
+static int on_found(void *self, struct connection *receiver) {
+        struct model *m = self;
+
+        for (unsigned i = 0; i < BUS_CLIENTS; i++)
+                m->found[i] += m->bus.c[i] == receiver;
+        return 0;
+}
+
+/* Who a rule's sender is, told without the name table: client 1 owns own.one, client 2 both. */
+static bool is_from(const char *wanted, int sender) {
+        if (!wanted)
+                return true;
+        if (sender < 0)
+                return strcmp(wanted, DRIVER_NAME) == 0;
+        if (strcmp(wanted, sender == 0 ? ":1.1" : sender == 1 ? ":1.2" : "?") == 0)
+                return true;
+        return (sender == 1 && strcmp(wanted, "own.one") == 0) ||
+               (sender == 2 && strcmp(wanted, "own.two") == 0);
+}
+
+static void random_signal(struct model *m, struct wire *w, struct message *ret) {
+        struct wire body = {0};
+        unsigned n_args = bus_random(&m->random, 3);
+        bool is_path = bus_random(&m->random, 3) == 0;
+
+        if (n_args > 0)
+                wire_string(&body, is_path ? PICK(m, paths) : PICK(m, strings));
+        if (n_args > 1)
+                wire_string(&body, PICK(m, strings));
+        wire_begin(w, false, MESSAGE_SIGNAL, 0);
+        wire_text(w, MESSAGE_FIELD_PATH, "o", PICK(m, paths));
+        wire_text(w, MESSAGE_FIELD_INTERFACE, "s", PICK(m, interfaces));
+        wire_text(w, MESSAGE_FIELD_MEMBER, "s", PICK(m, members));
+        wire_text(w, MESSAGE_FIELD_SIGNATURE, "g",
+                  &(is_path ? "os\0o\0" : "ss\0s\0")[n_args == 2 ? 0 : n_args == 1 ? 3 : 2]);
+        wire_end(w, body.b, body.n);
+        CHECK_EQ_INT(message_parse(w->b, w->n, ret), 0);
+        CHECK_EQ_INT(message_check_body(ret), 0);
+}
+
+static unsigned check_signal(struct model *m) {
+        int sender = (int)bus_random(&m->random, BUS_CLIENTS + 1) - 1;
+        unsigned n = 0;
+        struct message msg;
+        struct wire w;
+
+        random_signal(m, &w, &msg);
+        memset(m->found, 0, sizeof(m->found));
+        CHECK_EQ_INT(match_each(&m->bus.router, sender < 0 ? NULL : m->bus.c[sender], &msg, on_found, m),
+                     0);
+        for (unsigned k = 0; k < BUS_CLIENTS; k++) {
+                bool wanted = false;
+
+                for (unsigned i = 0; i < N_RULES; i++) {
+                        const struct match_rule *r = m->rules[i].rule;
+                        struct body_args args;
+
+                        message_args(&msg, &args);
+                        wanted |= r && m->rules[i].owner == k && match_rule_fits(r, &msg, &args) &&
+                                  !match_rule_get(r, MATCH_DESTINATION) &&
+                                  is_from(match_rule_get(r, MATCH_SENDER), sender);
+                }
+                CHECK_EQ_INT(m->found[k], wanted); /* once, however many rules of it fit */
+                n += wanted;
+        }
+        return n;
+}
+
+static void test_model(void) {
+        static struct model m;
+        unsigned n = 0, n_signals = 0;
+        uint32_t answer;
+
+        m = (struct model){.random = 1};
+        bus_init(&m.bus, ROUTER_STANDALONE);
+        CHECK_EQ_INT(name_request(&m.bus.router, m.bus.c[1], "own.one", 0, &answer), 0);
+        CHECK_EQ_INT(name_request(&m.bus.router, m.bus.c[2], "own.two", 0, &answer), 0);
+        CHECK_EQ_INT(name_request(&m.bus.router, m.bus.c[3], "own.two", 0, &answer), 0);
+        CHECK_EQ_INT(answer, NAME_IN_QUEUE); /* who waits for a name does not send for it */
+        for (unsigned round = 0; round < 10000; round++) {
+                unsigned i = bus_random(&m.random, N_RULES);
+
+                if (m.rules[i].rule)
+                        remove_rule(&m, i);
+                else if (round % 4) /* few rules at times, so that most signals find nobody */
+                        add_rule(&m, i);
+                n += check_signal(&m);
+                n_signals += BUS_CLIENTS;
+        }
+        CHECK(n > n_signals / 10 && n < n_signals * 9 / 10); /* the test decides something */
+        for (unsigned k = 0; k < BUS_CLIENTS; k++)
+                match_remove_all(&m.bus.router, m.bus.c[k]);
+        for (unsigned i = 0; i < N_RULES; i++)
+                m.rules[i].rule = match_rule_free(m.rules[i].rule);
+        CHECK_EQ_INT(check_signal(&m), 0);
+        for (unsigned f = 0; f < MATCH_N_FILES; f++)
+                CHECK_EQ_INT(m.bus.router.matches.n_rules[f], 0);
+        bus_done(&m.bus);
+}
+
+static void test_limit(void) {
+        struct bus b;
+
+        bus_init(&b, ROUTER_STANDALONE);
+        for (unsigned i = 0; i < LIMIT_MATCHES; i++) /* the same one again counts again */
+                CHECK_EQ_INT(match_add(&b.router, b.c[0], parse("member='M'")), 0);
+        CHECK_EQ_INT(match_add(&b.router, b.c[0], parse("member='M'")), MATCH_E_LIMIT);
+        CHECK_EQ_INT(match_add(&b.router, b.c[1], parse("member='M'")), 0);
+        _cleanup_(match_rule_freep) struct match_rule *same = parse(" member =M");
+        _cleanup_(match_rule_freep) struct match_rule *other = parse("member='N'");
+        _cleanup_(match_rule_freep) struct match_rule *all = parse("");
+        CHECK_EQ_INT(match_remove(&b.router, b.c[0], same), 0);
+        CHECK_EQ_INT(match_add(&b.router, b.c[0], parse("")), 0);
+        CHECK_EQ_INT(match_remove(&b.router, b.c[0], other), MATCH_E_NOT_FOUND);
+        CHECK_EQ_INT(match_remove(&b.router, b.c[1], all), MATCH_E_NOT_FOUND); /* another's */
+        CHECK_EQ_INT(match_remove(&b.router, b.c[1], same), 0);
+        CHECK_EQ_INT(match_remove(&b.router, b.c[1], same), MATCH_E_NOT_FOUND);
+        CHECK_EQ_INT(match_remove(&b.router, b.c[0], all), 0);
+        match_remove_all(&b.router, b.c[0]);
+        CHECK_EQ_INT(b.c[0]->n_matches, 0);
+        bus_done(&b);
+}
+
+TEST_MAIN({"the index agrees with a walk over all rules", test_model}, {"limit and removal", test_limit})
