@@ -30,7 +30,7 @@ class Gate:
             client, _ = server.accept()
             with client:
                 _, (fd,), _, _ = socket.recv_fds(client, 16, 1)
-        stream = Gio.SocketConnection.new(Gio.Socket.new_from_fd(fd))
+        stream = Gio.Socket.new_from_fd(fd).connection_factory_create_connection()
         self.bus = Gio.DBusConnection.new_sync(
             stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
         self.sidebus.wait_ready()
@@ -64,8 +64,10 @@ class Gate:
         return wait_for("the gate's Response", found)[0].unpack()
 
     def close(self):
-        self.bus.close_sync(None)
-        self.sidebus.stop()
+        if not self.bus.is_closed():
+            self.bus.close_sync(None)
+        if self.sidebus.process.running():
+            self.sidebus.stop()
 
 
 def open_gate(env):
@@ -239,12 +241,10 @@ def test_gate_descriptors(env):
 
 
 def test_gate_noise(env):
-    """signals, replies and garbage on the gate change nothing, or end the instance"""
+    """signals and replies on the gate change nothing, garbage closes it"""
     gate = open_gate(env)
     gate.bus.emit_signal(None, PATH + "/request/vm/x", REQUEST, "Response",
                          GLib.Variant("(ua{sv})", (0, {"uris": GLib.Variant("as", ["file:///etc"])})))
-    reply = Gio.DBusMessage()
-    reply.set_message_type(Gio.DBusMessageType.METHOD_RETURN)
     for serial in range(1, 50):
         reply = Gio.DBusMessage()
         reply.set_message_type(Gio.DBusMessageType.METHOD_RETURN)
@@ -257,4 +257,4 @@ def test_gate_noise(env):
     assert gate.response(handle)[0] == 1
     stream = gate.bus.get_stream()
     stream.get_output_stream().write_all(b"\xff" * 4096, None)
-    assert gate.sidebus.process.wait() > 0, gate.sidebus.log()
+    wait_for("the gate to be closed", lambda: pump() or gate.bus.is_closed())
