@@ -135,6 +135,31 @@ headers: ## every header compiles alone
 	@for h in $(wildcard $(addsuffix /*.h,$(DIRS))); do \
 	  echo "#include \"$$h\"" | $(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) -x c -fsyntax-only - || exit 1; done
 
+.PHONY: ipc-page
+ipc-page: $(O)/tests/rig/ipc_page ## write docs/PROTOCOL.ipc.md from ipc/ipc_msg.h
+	$< >docs/PROTOCOL.ipc.md
+
+# --- installation: the host's part and the guest's, programs and manual pages -----------------------
+INSTALL ?= install
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+.PHONY: install install-host install-guest uninstall
+install: install-host install-guest ## install below DESTDIR and PREFIX
+install-host: all ## what the host needs
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	$(INSTALL) -m 755 $(O)/sbsupervisor $(DESTDIR)$(BINDIR)
+	$(INSTALL) -m 755 $(O)/sbrouter $(O)/sbportal $(DESTDIR)$(LIBEXECDIR)
+	$(INSTALL) -m 644 sbsupervisor/sidebus.conf.5 $(DESTDIR)$(MANDIR)/man5
+	$(INSTALL) -m 644 sbsupervisor/sbsupervisor.8 sbrouter/sbrouter.8 sbportal/sbportal.8 $(DESTDIR)$(MANDIR)/man8
+install-guest: all ## what the guest needs
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man8
+	$(INSTALL) -m 755 $(O)/sbagent $(DESTDIR)$(BINDIR)
+	$(INSTALL) -m 644 sbagent/sbagent.8 $(DESTDIR)$(MANDIR)/man8
+uninstall: ## remove what install put there
+	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,sbsupervisor sbagent) $(DESTDIR)$(MANDIR)/man5/sidebus.conf.5 \
+	  $(addprefix $(DESTDIR)$(MANDIR)/man8/,sbsupervisor.8 sbrouter.8 sbportal.8 sbagent.8)
+	rm -rf $(DESTDIR)$(LIBEXECDIR)
+
 .PHONY: clean help
 clean: ## remove what was built (downloads under build/ too)
 	rm -rf $(O)
