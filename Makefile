@@ -100,6 +100,9 @@ RIG_BIN := $(patsubst tests/rig/%.c,$(O)/tests/rig/%,$(wildcard tests/rig/*.c))
 $(O)/tests/rig/%: $(O)/obj/tests/rig/%.o $(SUPPORT)
 	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(call pkg-libs,dbus-1 libsystemd)
 
+# Objects of programs made by a pattern rule are not by-products.
+.SECONDARY:
+
 .PHONY: tests
 tests: all $(UNIT_BIN) $(FUZZ_BIN) $(RIG_BIN) ## build the test programs
 
