@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "sbrouter/name.h"
@@ -61,6 +62,32 @@ static inline void bus_done(struct bus *b) {
         router_done(&b->router);
         for (unsigned i = 0; i < BUS_CLIENTS; i++)
                 close(b->ends[i]);
+}
+
+/* What client i was told since the last time: "NameLost(a.b) NameAcquired(c.d) ". */
+static inline void bus_heard(struct bus *b, unsigned i, char *ret, size_t size) {
+        static uint8_t buf[65536];
+        int v = connection_flush(b->c[i]);
+        ssize_t n = recv(b->ends[i], buf, sizeof(buf), MSG_DONTWAIT);
+
+        assert(v == 0);
+        ret[0] = 0;
+        for (size_t at = 0; n > 0 && at < (size_t)n;) {
+                struct body_args args;
+                struct message m;
+                size_t used = strlen(ret);
+
+                v = message_parse(buf + at, (size_t)n - at, &m);
+                assert(v == 0 && message_check_body(&m) == 0);
+                message_args(&m, &args);
+                used += (size_t)snprintf(ret + used, size - used, "%s(", m.member.s);
+                for (unsigned k = 0; body_args_get(&args, k)->s && used < size; k++)
+                        used += (size_t)snprintf(ret + used, size - used, "%s%s", k ? "," : "",
+                                                 body_args_get(&args, k)->s);
+                assert(used < size);
+                (void)snprintf(ret + used, size - used, ") ");
+                at += m.frame.n;
+        }
 }
 
 /* The same numbers in every run. */

@@ -175,6 +175,49 @@ static void test_limit(void) {
         bus_done(&b);
 }
 
+static void check_heard(struct bus *b, unsigned client, const char *expected) {
+        char text[512];
+
+        bus_heard(b, client, text, sizeof(text));
+        CHECK_EQ_STR(text, expected);
+}
+
+#define CHANGED(name, before, after) "NameOwnerChanged(" name "," before "," after ") "
+
+/* Client 5 subscribed to NameOwnerChanged; the others hear only of their own names. */
+static void test_announced(void) {
+        struct match_rule *rule = NULL;
+        uint32_t answer;
+        struct bus b;
+
+        bus_init(&b, ROUTER_STANDALONE);
+        CHECK_EQ_INT(match_rule_parse("member='NameOwnerChanged'", 25, &rule), 0);
+        CHECK_EQ_INT(match_add(&b.router, b.c[5], rule), 0);
+        CHECK_EQ_INT(name_request(&b.router, b.c[0], "a.b", NAME_ALLOW_REPLACEMENT, &answer), 0);
+        check_heard(&b, 0, "NameAcquired(a.b) ");
+        check_heard(&b, 5, CHANGED("a.b", "", ":1.1"));
+        CHECK_EQ_INT(name_request(&b.router, b.c[1], "a.b", 0, &answer), 0); /* waits */
+        check_heard(&b, 1, "");
+        CHECK_EQ_INT(name_request(&b.router, b.c[2], "a.b", NAME_REPLACE_EXISTING, &answer), 0);
+        check_heard(&b, 0, "NameLost(a.b) ");
+        check_heard(&b, 1, "");
+        check_heard(&b, 2, "NameAcquired(a.b) ");
+        check_heard(&b, 5, CHANGED("a.b", ":1.1", ":1.3"));
+        CHECK_EQ_INT(name_release(&b.router, b.c[1], "a.b", &answer), 0); /* waits no more */
+        check_heard(&b, 1, "");
+        check_heard(&b, 5, "");
+        CHECK_EQ_INT(name_release(&b.router, b.c[2], "a.b", &answer), 0);
+        check_heard(&b, 2, "NameLost(a.b) ");
+        check_heard(&b, 0, "NameAcquired(a.b) ");
+        check_heard(&b, 5, CHANGED("a.b", ":1.3", ":1.1"));
+        b.c[0]->dead = true; /* who is gone is told nothing */
+        bus_leave(&b, 0);
+        check_heard(&b, 5, CHANGED("a.b", ":1.1", ""));
+        CHECK_EQ_INT(b.c[0]->out.bytes, 0);
+        b.c[0]->dead = false;
+        bus_done(&b);
+}
+
 /* Only sbportal's connection may be asked for the person's files, and only on the VM bus. */
 static void test_reserved(void) {
         static const struct {
@@ -216,4 +259,4 @@ static void test_reserved(void) {
 }
 
 TEST_MAIN({"against a model", test_model}, {"names that nobody may own", test_refused},
-          {"limit", test_limit}, {"the portal's names", test_reserved})
+          {"limit", test_limit}, {"who is told of a change", test_announced}, {"the portal's names", test_reserved})

@@ -207,6 +207,23 @@ static void test_never_sent(void) {
         CHECK_EQ_INT(g.q.n_fds, 4);
 }
 
+/* A reader that does not read: what it gets in the end is whole. */
+static void test_full(void) {
+        struct sent sent[] = {{3000000, 0}, {10, 0}};
+        size_t left;
+
+        RIG;
+        put(&g, 0, sent[0].n, NULL);
+        CHECK_EQ_INT(queue_flush(&g.q, &g.pool, g.out), QUEUE_E_AGAIN);
+        left = g.q.bytes;
+        CHECK(left > 0 && left < sent[0].n);
+        for (unsigned i = 0; i < 3; i++) /* the socket takes nothing more */
+                CHECK_EQ_INT(queue_flush(&g.q, &g.pool, g.out), QUEUE_E_AGAIN);
+        CHECK(g.q.bytes > 0 && g.q.bytes <= left);
+        put(&g, 1, sent[1].n, NULL);
+        check_stream(&g, sent, 2, 65536);
+}
+
 static void test_gone(void) {
         RIG;
         put(&g, 0, 100, NULL);
@@ -237,5 +254,6 @@ static void test_blob(void) {
 
 TEST_MAIN({"small messages", test_small}, {"small, large and shared", test_mixed},
           {"descriptors go with their message", test_descriptors},
-          {"what is never sent", test_never_sent}, {"the reader is gone", test_gone},
+          {"what is never sent", test_never_sent}, {"the reader does not read", test_full},
+          {"the reader is gone", test_gone},
           {"blobs", test_blob})
