@@ -2,10 +2,9 @@
 /* What sbportal may do once it is locked.  Only data. */
 #include "sbportal/sandbox_profile.h"
 
-#include <fcntl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 
@@ -23,11 +22,14 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(epoll_wait),
         ANY(epoll_pwait),
         ANY(epoll_ctl),
-        /* log.c: lines go to the standard error and nowhere else. */
-        IF(write, 0, UINT64_MAX, 2),
-        /* malloc: pages that are never executable. */
+        /* log.c, and the last words of a failed assertion: to the standard error and nowhere else. */
+        IF(write, 0, UINT32_MAX, STDERR_FILENO),
+        IF(writev, 0, UINT32_MAX, STDERR_FILENO),
+        /* malloc: memory that is never executable and of no file. */
         ANY(brk),
-        IF(mmap, 2, PROT_EXEC, 0),
+        {.nr = SCMP_SYS(mmap),
+         .n_args = 2,
+         .args = {{2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}}},
         ANY(munmap),
         ANY(mremap),
         ANY(madvise),
@@ -35,6 +37,8 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(getrandom),
         /* guest_log.c and sd-bus, where the vDSO has no clock. */
         ANY(clock_gettime),
+        /* The kernel restarts an interrupted epoll_wait() through it, when stopped and continued. */
+        ANY(restart_syscall),
         /* The end. */
         ANY(exit_group),
         ANY(rt_sigreturn),

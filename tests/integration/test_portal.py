@@ -4,10 +4,9 @@
 import os
 import queue
 import re
-import struct
+import socket
 import subprocess
 import threading
-import time
 
 from gi.repository import Gio, GLib
 
@@ -39,7 +38,7 @@ class Rig:
             f.write(BUS_CONFIG.format(self.socket))
         self.bus = Process(["dbus-daemon", "--nofork", "--config-file", config],
                            log=os.path.join(env.tmp, "bus.log"))
-        wait_for("the bus", lambda: os.path.exists(self.socket))
+        wait_for("the bus", self.bus_listens)
         self.log_path = os.path.join(env.tmp, "portal.log")
         player = os.path.join(env.build, "tests", "rig", "gate_player")
         self.player = Process([player, os.path.join(env.build, "sbportal"), self.socket, DOCUMENTS,
@@ -51,6 +50,10 @@ class Rig:
         self.clients = []
         self.pid = int(self.expect("pid")[0])
         self.expect("ipc PORTAL_READY")
+
+    def bus_listens(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(self.socket) == 0
 
     def _read(self):
         for line in self.player.popen.stdout:
@@ -267,7 +270,7 @@ def test_close_early(env):
     request.close()
     assert not done
     assert fails(request.close) == "org.freedesktop.DBus.Error.UnknownMethod"
-    rig.tell_release = rig.player.popen.stdin.write(b"release\n")
+    rig.player.popen.stdin.write(b"release\n")
     rig.player.popen.stdin.flush()
     assert sorted((rig.line(), rig.line(), rig.line())) == ["close r1", "done release", "reply r1"]
     wait_for("the handle", lambda: (pump(), done)[1])

@@ -336,5 +336,9 @@ int main(int argc, char **argv) {
 
         check(sd_event_add_io(p.event, &p.ipc_source, p.ipc.fd, POLLIN, on_ipc, &p), "ipc");
         check(sd_event_add_io(p.event, NULL, STDIN_FILENO, POLLIN, on_stdin, &p), "stdin");
-        return sd_event_loop(p.event);
+        check(sd_event_loop(p.event), "loop");
+        do_drop_ipc(&p, NULL);
+        do_drop_gate(&p, NULL);
+        sd_event_unref(p.event);
+        return EXIT_SUCCESS;
 }
