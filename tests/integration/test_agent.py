@@ -134,11 +134,22 @@ class BusHost(Host):
         self.daemon.stop()
 
 
+class CheckedAgent(Agent):
+    """Ends well or fails its test: a crash, a killed system call or a leak is seen here."""
+
+    def stop(self):
+        was_running = self.process.running()
+        code = super().stop()
+        assert not was_running or code == 0, f"exit status {code}:\n{self.log()}"
+        return code
+
+
 def start(env, *arguments, host=None, environment=None):
     """An agent, and where its host listens."""
     path = host or os.path.join(env.tmp, "h")
-    agent = env.closing(Agent(env.build, os.path.join(env.tmp, "a"), path, arguments=arguments,
-                              env=dict(os.environ, **(environment or {}))))
+    agent = CheckedAgent(env.build, os.path.join(env.tmp, "a"), path, arguments=arguments,
+                         env=dict(os.environ, **(environment or {})))
+    env.closing(agent)
     return agent, path
 
 
@@ -607,7 +618,7 @@ def test_silent_host(env):
 
 def test_hanging_up_host(env):
     """a host that closes before it answers is tried again, then given up"""
-    agent, host = start_pair(env, "--connect-timeout", "0.5")
+    agent, host = start_pair(env, "--connect-timeout", "2")
 
     def run():
         with contextlib.suppress(OSError):
@@ -625,9 +636,18 @@ def test_client_leaves_while_waiting(env):
     agent, path = start(env, "--connect-timeout", "60")
     for _ in range(300):
         client(agent.socket).close()
+    agent.wait_log("the host does not answer")
     host = env.closing(Host(path))
     first = client(agent.socket)
-    stream = env.closing(host.accept(b""))  # the one that tries; all others wait for it
+    while True:  # one of those that left may be trying while its leaving is noticed
+        stream = env.closing(host.socket.accept()[0])
+        stream.settimeout(0.3)
+        with contextlib.suppress(socket.timeout):
+            while stream.recv(4096):
+                pass
+            continue
+        break  # first tries; all others wait for it
+    stream.settimeout(LONG)
     second = env.closing(client(agent.socket))
     host.socket.settimeout(0.3)
     with contextlib.suppress(socket.timeout):
@@ -779,7 +799,7 @@ def credentials(env, **values):
 def host_named(env, *arguments, environment):
     """Where an agent started so would look for the host."""
     listen = os.path.join(env.tmp, "p")
-    process = Process([os.path.join(env.build, "sbagent"), "--listen", "unix:" + listen, *arguments],
+    process = Process([os.path.join(env.build, "sbagent"), f"--listen=unix:{listen}", *arguments],
                       log=os.path.join(env.tmp, "p.log"), env=dict(os.environ, **environment))
     try:
         return wait_for("the agent to be ready", lambda: (
