@@ -249,6 +249,16 @@ static int rebuild_basename(sd_bus_message *in, sd_bus_message *out) {
                               : PORTAL_REBUILD_E_VALUE;
 }
 
+static int rebuild_directory(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
+        int value;
+        int r = got(sd_bus_message_read_basic(in, 'b', &value));
+
+        if (r != 0)
+                return r;
+        rb->directory = value;
+        return done(sd_bus_message_append_basic(out, 'b', &value));
+}
+
 static int rebuild_basenames_items(struct portal_rebuild *rb, sd_bus_message *in,
                                    sd_bus_message *out) {
         unsigned items = 0;
@@ -359,6 +369,8 @@ static int rebuild_option(struct portal_rebuild *rb, const struct portal_value *
                 return r;
         if (v->role == PORTAL_BASENAME)
                 r = rebuild_basename(in, out);
+        else if (v->role == PORTAL_DIRECTORY)
+                r = rebuild_directory(rb, in, out);
         else if (v->role == PORTAL_BASENAMES || v->role == PORTAL_URIS)
                 r = rebuild_list(rb, v, in, out);
         else
@@ -482,6 +494,7 @@ static int rebuild_dict(struct portal_rebuild *rb, const struct portal_value *ro
 
 static void begin(struct portal_rebuild *rb) {
         rb->culprit = NULL;
+        rb->directory = false;
         rb->budget = LIMIT_GATE_BYTES / 2; /* the rest is for padding, keys and types */
         rb->steps = LIMIT_SKIPPED_VALUES;
 }

@@ -34,6 +34,7 @@ struct portal_rebuild {
         void *userdata;
         const char *handle_token; /* added to the options when set (borrowed) */
         const char *culprit;      /* out: the argument or key an error is about, or NULL */
+        bool directory;           /* out: the value of the PORTAL_DIRECTORY option, if there is one */
         size_t budget; /* internal: bytes that may still be written, of LIMIT_GATE_BYTES */
         unsigned steps; /* internal: values that may still be stepped over */
 };

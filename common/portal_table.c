@@ -52,7 +52,7 @@ const struct portal_method portal_methods[] = {
                                 {"accept_label", "s", PORTAL_TEXT},
                                 {"modal", "b", PORTAL_PLAIN},
                                 {"multiple", "b", PORTAL_PLAIN},
-                                {"directory", "b", PORTAL_PLAIN},
+                                {"directory", "b", PORTAL_DIRECTORY},
                                 FILTERS,
                                 CURRENT_FILTER,
                                 CHOICES,

@@ -37,6 +37,7 @@ enum portal_role {
                                  host: absolute path.  Left out when it is no document of the VM */
         PORTAL_BASENAME,      /* s: a file's name, no '/' */
         PORTAL_BASENAMES,     /* aay, each NUL-terminated: likewise */
+        PORTAL_DIRECTORY,     /* b: the URIs of the Response are directories, else they are files */
         PORTAL_URIS,          /* as, result.  host: file URIs; gate: "doc:<id>/<escaped name>";
                                  guest: file URIs below the documents directory */
 };

@@ -55,6 +55,13 @@ static int new_call(struct documents *d, const char *member, sd_bus_message **re
                                               DOCUMENTS_BUS_NAME, member);
 }
 
+int documents_mount_point(struct documents *d, sd_bus_message_handler_t reply, void *userdata) {
+        int r = sd_bus_call_method_async(d->bus, NULL, DOCUMENTS_BUS_NAME, DOCUMENTS_PATH,
+                                         DOCUMENTS_BUS_NAME, "GetMountPoint", reply, userdata, "");
+
+        return r < 0 ? r : 0;
+}
+
 /* AddNamedFull(h parent, ay name, u flags, s app, as permissions) */
 static int append_named(sd_bus_message *m, const struct privop_file *f, uint32_t flags) {
         int r = sd_bus_message_append(m, "h", f->fd);

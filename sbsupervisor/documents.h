@@ -34,6 +34,9 @@ int documents_open(struct documents *d, sd_event *event, int take_fd, const stru
                    const char *app_id);
 void documents_done(struct documents *d);
 
+/* GetMountPoint: the reply comes when the documents are mounted. */
+int documents_mount_point(struct documents *d, sd_bus_message_handler_t reply, void *userdata);
+
 /*
  * Adds f, with no rights for anybody yet; the reply's document id goes to
  * documents_grant(), which adds rights to what the VM has (AddFull alone would replace them).

@@ -25,6 +25,8 @@ struct export {
         export_done_t done;
         void *userdata;
         sd_event_source *idle; /* tells the end when nothing had to be waited for */
+        enum portal_export kind;
+        bool directory;
         size_t n, n_pending;
         struct item items[];
 };
@@ -44,15 +46,14 @@ static const char *refusal(int r) {
         static const char *const texts[] = {
                 [PRIVOP_E_GONE] = "it is not there, or you may not reach it",
                 [PRIVOP_E_SYMLINK] = "it leads through a symlink in a directory that a VM may write",
-                [PRIVOP_E_KIND] = "it is neither a regular file nor a directory",
+                [PRIVOP_E_KIND] = "it is not what the dialog was for: a regular file, or a directory",
                 [PRIVOP_E_READ] = "you may not read it",
         };
 
         return r > 0 && (size_t)r < ELEMENTSOF(texts) && texts[r] ? texts[r] : strerror(-r);
 }
 
-static int open_uri(struct export *e, enum portal_export kind, const char *uri,
-                    struct privop_file *ret) {
+static int open_uri(struct export *e, const char *uri, struct privop_file *ret) {
         _cleanup_free_ char *path = uri_to_path(uri);
         struct privop_roots roots;
         int r;
@@ -62,10 +63,10 @@ static int open_uri(struct export *e, enum portal_export kind, const char *uri,
         r = roots_load(&e->documents->roots, &roots);
         if (r < 0)
                 return r;
-        r = kind == PORTAL_EXPORT_SAVE ? privop_open_parent(path, &roots, ret)
-                                       : privop_open_picked(path, &roots, ret);
+        r = e->kind == PORTAL_EXPORT_SAVE ? privop_open_parent(path, &roots, ret)
+                                          : privop_open_picked(path, &roots, ret);
         free(roots.v);
-        return r;
+        return r == 0 && ret->is_directory != e->directory ? PRIVOP_E_KIND : r;
 }
 
 static void decide_rights(struct item *i) {
@@ -134,8 +135,8 @@ static int on_added(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
 }
 
 /* Nothing to wait for when it is refused here. */
-static void start_item(struct item *i, enum portal_export kind, const char *uri) {
-        int r = open_uri(i->export, kind, uri, &i->file);
+static void start_item(struct item *i, const char *uri) {
+        int r = open_uri(i->export, uri, &i->file);
 
         if (r == 0) {
                 decide_rights(i);
@@ -156,20 +157,23 @@ static int on_idle(sd_event_source *s _unused_, void *userdata) {
         return 0;
 }
 
-int export_start(struct documents *d, enum portal_export kind, const char *const *uris, size_t n,
-                 export_done_t done, void *userdata, struct export **ret) {
+int export_start(struct documents *d, enum portal_export kind, bool directory,
+                 const char *const *uris, size_t n, export_done_t done, void *userdata,
+                 struct export **ret) {
         _cleanup_(export_freep) struct export *e = calloc(1, sizeof(*e) + n * sizeof(struct item));
         int r = 0;
 
         if (!e)
                 return -ENOMEM;
         e->documents = d;
+        e->kind = kind;
+        e->directory = directory;
         e->done = done;
         e->userdata = userdata;
         e->n = n;
         for (size_t k = 0; k < n; k++) {
                 e->items[k] = (struct item){.export = e, .file.fd = -1};
-                start_item(&e->items[k], kind, uris[k]);
+                start_item(&e->items[k], uris[k]);
         }
         if (e->n_pending == 0)
                 r = sd_event_add_defer(sd_bus_get_event(d->bus), &e->idle, on_idle, e);

@@ -18,11 +18,13 @@ struct export;
 typedef void (*export_done_t)(void *userdata);
 
 /*
- * Starts on uris (borrowed; n at most LIMIT_URIS).  On success *ret is owned, and
+ * Starts on uris (borrowed; n at most LIMIT_URIS).  directory: the dialog was for directories, and
+ * what is none is refused; and the reverse.  On success *ret is owned, and
  * done is called when every URI is decided, unless export_free() comes first.
  */
-int export_start(struct documents *d, enum portal_export kind, const char *const *uris, size_t n,
-                 export_done_t done, void *userdata, struct export **ret);
+int export_start(struct documents *d, enum portal_export kind, bool directory,
+                 const char *const *uris, size_t n, export_done_t done, void *userdata,
+                 struct export **ret);
 
 /* "doc:<id>/<escaped name>" of the k-th URI, or NULL when it was refused. */
 const char *export_result(const struct export *e, size_t k);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbsupervisor/instance.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -248,12 +249,25 @@ int instance_open(struct instance *i, const struct config *c) {
         return r;
 }
 
+/* Keeps it in memory, too.  The same name again, as after a restart of its server, is one name. */
+static int remember(struct instance *i, const char *path) {
+        for (unsigned k = 0; k < i->n_names; k++)
+                if (strcmp(i->names[k], path) == 0)
+                        return 0;
+        assert(i->n_names < INSTANCE_MAX_NAMES);
+        i->names[i->n_names] = strdup(path);
+        if (!i->names[i->n_names])
+                return -ENOMEM;
+        i->n_names++;
+        return 0;
+}
+
 int instance_record(struct instance *i, const char *path) {
         _cleanup_free_ char *names = NULL, *escaped = uri_escape_path(path), *line = NULL;
         _cleanup_close_ int fd = -1;
         int n;
 
-        if (!escaped || join(&names, i->config->runtime_dir, "names") < 0)
+        if (!escaped || join(&names, i->config->runtime_dir, "names") < 0 || remember(i, path) < 0)
                 return -ENOMEM;
         n = asprintf(&line, "%s\n", escaped);
         if (n < 0)
@@ -279,6 +293,10 @@ static void remove_runtime_dir(const char *runtime_dir, int lock_fd) {
 void instance_close(struct instance *i) {
         if (i->lock_fd >= 0)
                 remove_runtime_dir(i->config->runtime_dir, TAKE_FD(i->lock_fd));
+        for (unsigned k = 0; k < i->n_names; k++) {
+                remove_name(i->names[k]);
+                free(i->names[k]);
+        }
         free(i->private_dir);
         free(i->documents_dir);
         free(i->share_dir);

@@ -12,11 +12,15 @@
 
 #include "sbsupervisor/config.h"
 
+#define INSTANCE_MAX_NAMES (CONFIG_MAX_LISTEN + 3) /* listeners, debug sockets, debug link */
+
 struct instance {
         const struct config *config; /* borrowed */
         int lock_fd;                 /* of the runtime directory's "lock"; held while we live */
         char app_id[APP_ID_MAX + 1];
         uint8_t machine_id[16]; /* the VM's, as D-Bus Peer.GetMachineId tells it */
+        char *names[INSTANCE_MAX_NAMES]; /* recorded: should the runtime directory vanish */
+        unsigned n_names;
         char *private_dir;      /* the private bus's socket, "bus" */
         char *documents_dir;    /* XDG_RUNTIME_DIR of the document portal's daemons */
         char *share_dir;        /* documents_dir/doc/by-app/<app id>: what the guest sees */

@@ -150,6 +150,11 @@ static int connect_peer(struct supervisor *s, enum proc_id id, uint32_t kind, in
         return 0;
 }
 
+static int set_ready(struct supervisor *s, enum proc_id id) {
+        s->procs[id].ready = true;
+        return supervisor_advance(s);
+}
+
 static int on_name_owned(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         const char *sender = sd_bus_message_get_sender(m), *name, *before, *after;
         struct supervisor *s = userdata;
@@ -157,14 +162,26 @@ static int on_name_owned(sd_bus_message *m, void *userdata, sd_bus_error *error 
 
         if (r < 0 || !sender || strcmp(sender, "org.freedesktop.DBus") != 0 || !*after)
                 return 0;
-        for (size_t i = 0; i < PROC_N; i++)
-                if (proc_rows[i].ready == PROC_READY_NAME && s->procs[i].pid > 0 &&
-                    strcmp(proc_rows[i].bus_name, name) == 0) {
-                        s->procs[i].ready = true;
-                        r = supervisor_advance(s);
-                        return r < 0 ? r : 0;
-                }
+        for (enum proc_id id = 0; id < PROC_N; id++) {
+                const struct proc_row *row = &proc_rows[id];
+
+                if (row->ready == PROC_READY_NAME && s->procs[id].pid > 0 &&
+                    strcmp(row->bus_name, name) == 0)
+                        return row->named ? row->named(s) : set_ready(s, id);
+        }
         return 0;
+}
+
+/* Only now can no name be missed: the daemons may come. */
+static int on_listening(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        struct supervisor *s = userdata;
+
+        if (sd_bus_message_get_error(m)) {
+                log_error("the private bus does not let us listen");
+                supervisor_fail(s);
+                return 0;
+        }
+        return set_ready(s, PROC_PRIVATE_ROUTER);
 }
 
 static int started_private_router(struct supervisor *s) {
@@ -184,7 +201,7 @@ static int started_private_router(struct supervisor *s) {
                 return r;
         r = sd_bus_match_signal_async(s->documents.bus, NULL, "org.freedesktop.DBus",
                                       "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                      "NameOwnerChanged", on_name_owned, NULL, s);
+                                      "NameOwnerChanged", on_name_owned, on_listening, s);
         return r < 0 ? r : 0;
 }
 
@@ -233,6 +250,24 @@ static int started_document_portal(struct supervisor *s) {
         return r > 0 ? -EPIPE : r;
 }
 
+static int on_mount_point(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        struct supervisor *s = userdata;
+
+        if (e) {
+                log_error("xdg-document-portal cannot mount the documents: %s",
+                          ESCAPED(e->message ?: e->name));
+                supervisor_fail(s);
+                return 0;
+        }
+        return set_ready(s, PROC_DOCUMENT_PORTAL);
+}
+
+/* It owns its name before it has mounted; this call is answered when it has. */
+static int named_document_portal(struct supervisor *s) {
+        return documents_mount_point(&s->documents, on_mount_point, s);
+}
+
 /* --cache=never: what one side writes the other sees at once.  No --xattr: it would tell host paths. */
 static int prepare_virtiofsd(struct supervisor *s, struct launch *l) {
         int fd = fcntl(s->virtiofs_listener, F_DUPFD_CLOEXEC, 3);
@@ -259,7 +294,7 @@ const struct proc_row proc_rows[PROC_N] = {
                         .program = "sbrouter",
                         .role = IPC_ROUTER,
                         .after = PROC_N,
-                        .ready = PROC_READY_IPC,
+                        .ready = PROC_READY_BUS,
                         .prepare = prepare_own,
                         .started = started_private_router,
                 },
@@ -289,6 +324,7 @@ const struct proc_row proc_rows[PROC_N] = {
                         .capability = CAP_SYS_ADMIN, /* its fusermount3 mounts, in its own namespace */
                         .prepare = prepare_daemon,
                         .started = started_document_portal,
+                        .named = named_document_portal,
                 },
         [PROC_VIRTIOFSD] =
                 {

@@ -5,8 +5,11 @@
 #include "sbsupervisor/supervisor.h"
 
 static int on_ready(struct proc *p, const struct ipc_ready *body) {
-        if (body->abi != IPC_ABI || body->zero != 0 || p->ready)
+        if (body->abi != IPC_ABI || body->zero != 0 || p->said_ready)
                 return IPC_E_VIOLATION;
+        p->said_ready = true;
+        if (proc_rows[p->id].ready != PROC_READY_IPC)
+                return 0;
         p->ready = true;
         return supervisor_advance(p->supervisor);
 }

@@ -22,7 +22,8 @@
 
 static void report_exit(const struct proc_row *row, const siginfo_t *si) {
         if (si->si_code == CLD_EXITED)
-                log_warning("%s ended with status %d", row->name, si->si_status);
+                log_line(row->on_death == PROC_DEATH_STOP ? LOG_ERR : LOG_INFO,
+                         "%s ended with status %d", row->name, si->si_status);
         else if (si->si_status == SIGSYS)
                 log_error("%s was killed: it made a system call that its sandbox forbids", row->name);
         else
@@ -175,7 +176,7 @@ void proc_forget(struct proc *p) {
         p->chan.fd = fd_close(p->chan.fd);
         p->pidfd = fd_close(p->pidfd);
         p->pid = 0;
-        p->ready = false;
+        p->ready = p->said_ready = false;
 }
 
 /* True once the process has ended, within ms. */

@@ -25,7 +25,8 @@ enum proc_id {
 
 enum proc_ready {
         PROC_READY_IPC,  /* it says so on its channel */
-        PROC_READY_NAME, /* it owns bus_name on the private bus */
+        PROC_READY_BUS,  /* our own connection to it listens */
+        PROC_READY_NAME, /* it owns bus_name on the private bus; and answers, where asked */
         PROC_READY_EXEC, /* it runs: what it serves was opened for it */
 };
 
@@ -63,6 +64,7 @@ struct proc_row {
         bool optional;           /* runs without, when it is not installed */
         int (*prepare)(struct supervisor *s, struct launch *l);
         int (*started)(struct supervisor *s); /* the process runs; NULL: nothing to do */
+        int (*named)(struct supervisor *s);   /* it owns its name; NULL: that makes it ready */
 };
 
 extern const struct proc_row proc_rows[PROC_N];
@@ -72,6 +74,7 @@ struct proc {
         enum proc_id id;
         pid_t pid; /* 0: not running */
         int pidfd;
+        bool said_ready;    /* on its channel */
         bool ready, absent; /* absent: optional and not there; counts as ready */
         struct ipc_chan chan; /* .fd -1: none */
         struct child_log log;

@@ -35,6 +35,7 @@ struct request {
         unsigned n_paths, n_resolving;
         sd_bus_slot *slot;        /* the call to the host portal */
         sd_bus_message *response; /* parked until the call is answered, then being exported */
+        bool directory; /* the dialog is for directories */
         struct export *export;
         char **uris; /* of the response: what the person picked */
         size_t n_uris, next_uri;
@@ -336,6 +337,7 @@ static int rebuild_args(struct request *r, sd_bus_message *out, bool collect, co
         if (e >= 0)
                 e = portal_rebuild_args(&rb, r->call, out);
         *ret_culprit = rb.culprit;
+        r->directory = rb.directory;
         return e;
 }
 
@@ -493,8 +495,8 @@ static int answer_response(struct request *r) {
         }
         if (code != 0 || r->method->export == PORTAL_EXPORT_NONE || r->n_uris == 0)
                 return finish_response(r, code);
-        e = export_start(r->gate->documents, r->method->export, (const char *const *)r->uris, r->n_uris,
-                         on_exported, r, &r->export);
+        e = export_start(r->gate->documents, r->method->export, r->directory,
+                         (const char *const *)r->uris, r->n_uris, on_exported, r, &r->export);
         if (e == 0)
                 return 0;
         (void)log_warning_errno(e, "gate: cannot export what was picked");

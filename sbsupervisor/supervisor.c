@@ -220,23 +220,27 @@ static bool may_start(const struct supervisor *s, enum proc_id id) {
 int supervisor_advance(struct supervisor *s) {
         unsigned n_ready = 0;
 
+        int r = 0;
+
         if (s->serving || s->stopping)
                 return 0;
-        for (enum proc_id id = 0; id < PROC_N; id++) {
-                if (may_start(s, id)) {
-                        int r = proc_start(s, id);
-
-                        if (r < 0)
-                                return r;
-                }
+        for (enum proc_id id = 0; id < PROC_N && r == 0; id++) {
+                if (may_start(s, id))
+                        r = proc_start(s, id);
                 n_ready += s->procs[id].ready || s->procs[id].absent;
         }
-        return n_ready == PROC_N ? serve(s) : 0;
+        if (r == 0 && n_ready == PROC_N)
+                r = serve(s);
+        if (r < 0)
+                supervisor_fail(s);
+        return r;
 }
 
 void supervisor_fail(struct supervisor *s) {
-        if (!s->stopping)
-                (void)sd_event_exit(s->event, -ECHILD);
+        if (s->stopping)
+                return;
+        s->stopping = true;
+        (void)sd_event_exit(s->event, -ECHILD);
 }
 
 void supervisor_end_child(struct supervisor *s, struct proc *p, const char *why) {
@@ -409,6 +413,10 @@ int supervisor_run(struct supervisor *s) {
                 r = sd_event_loop(s->event);
                 if (r < 0 && r != -ECHILD)
                         (void)log_error_errno(r, "event loop");
+                /* Its removal takes the mount point, and so the document portal, with it. */
+                if (r < 0 && access(s->config.runtime_dir, F_OK) < 0)
+                        log_error("%s was removed: sidebus cannot run without it",
+                                  s->config.runtime_dir);
         }
         stop(s);
         return r;

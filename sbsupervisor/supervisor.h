@@ -48,7 +48,10 @@ struct supervisor {
  */
 int supervisor_run(struct supervisor *s);
 
-/* p is ready: starts what waited for it, and serves once all are. */
+/*
+ * Something became ready: starts what waited for it, and serves once all are.  A failure is
+ * logged and ends the instance; the result is for start() alone.
+ */
 int supervisor_advance(struct supervisor *s);
 
 /* A process that must run does not. */
