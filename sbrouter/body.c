@@ -78,7 +78,7 @@ static int take_u32(struct walk *w, uint32_t *ret) {
         return 0;
 }
 
-/* n bytes of text and a NUL. */
+/* n bytes of text and a NUL.  n comes from the message: it is compared, never added first. */
 static int take_text(struct walk *w, size_t n, const char **ret) {
         if (w->end - w->at <= n)
                 return BODY_E_SHORT;
@@ -152,7 +152,7 @@ static void enter_signature(struct walk *w, const char *s, size_t n) {
         l->is_known = false;
 }
 
-/* --- one type code each --------------------------------------------------------------------- */
+/* --- one type code each -------------------------------------------------------------------- */
 
 static int take_fixed(struct walk *w, const struct type *t) {
         TRY(take_padding(w, t->alignment));
@@ -240,7 +240,7 @@ static int take_array(struct walk *w, const struct type *t _unused_) {
         w->signature = behind;
         if (n == 0)
                 return 0;
-        if (e->size > 0) {
+        if (e->size > 0) { /* any bytes are valid elements: no look at them */
                 w->at += n;
                 return n % e->size == 0 ? 0 : BODY_E_ARRAY;
         }
@@ -263,22 +263,26 @@ static int take_struct(struct walk *w, const struct type *t _unused_) {
         return enter(w);
 }
 
+/* The brackets of a valid signature pair up, so this leaves what take_struct() entered. */
 static int take_struct_end(struct walk *w, const struct type *t _unused_) {
         w->depth--;
         return 0;
 }
 
 static const struct type types[128] = {
-        ['y'] = {1, 1, take_fixed},   ['n'] = {2, 2, take_fixed},      ['q'] = {2, 2, take_fixed},
-        ['i'] = {4, 4, take_fixed},   ['u'] = {4, 4, take_fixed},      ['x'] = {8, 8, take_fixed},
-        ['t'] = {8, 8, take_fixed},   ['d'] = {8, 8, take_fixed},      ['b'] = {4, 0, take_boolean},
-        ['h'] = {4, 0, take_fd},      ['s'] = {4, 0, take_string},     ['o'] = {4, 0, take_path},
-        ['g'] = {1, 0, take_signature}, ['v'] = {1, 0, take_variant},  ['a'] = {4, 0, take_array},
-        ['('] = {8, 0, take_struct},  ['{'] = {8, 0, take_struct},
-        [')'] = {1, 0, take_struct_end}, ['}'] = {1, 0, take_struct_end},
+        ['y'] = {1, 1, take_fixed},      ['n'] = {2, 2, take_fixed},
+        ['q'] = {2, 2, take_fixed},      ['i'] = {4, 4, take_fixed},
+        ['u'] = {4, 4, take_fixed},      ['x'] = {8, 8, take_fixed},
+        ['t'] = {8, 8, take_fixed},      ['d'] = {8, 8, take_fixed},
+        ['b'] = {4, 0, take_boolean},    ['h'] = {4, 0, take_fd},
+        ['s'] = {4, 0, take_string},     ['o'] = {4, 0, take_path},
+        ['g'] = {1, 0, take_signature},  ['v'] = {1, 0, take_variant},
+        ['a'] = {4, 0, take_array},      ['('] = {8, 0, take_struct},
+        ['{'] = {8, 0, take_struct},     [')'] = {1, 0, take_struct_end},
+        ['}'] = {1, 0, take_struct_end},
 };
 
-/* --- the walk --------------------------------------------------------------------------------- */
+/* --- the walk ------------------------------------------------------------------------------ */
 
 /* The signature of the innermost frame is used up: the next element, or out of it. */
 static void end_of_signature(struct walk *w) {
@@ -298,6 +302,10 @@ static void end_of_signature(struct walk *w) {
         w->depth--;
 }
 
+/*
+ * Ends, because each step takes a code of a signature, and a signature is entered
+ * again only for an element, which takes at least one byte.
+ */
 static int walk(struct walk *w) {
         for (;;) {
                 if (w->signature < w->signature_end) {
@@ -364,7 +372,7 @@ const char *body_strerror(int e) {
         return e > 0 && e < BODY_N_E ? texts[e] : "unknown fault";
 }
 
-/* --- arguments ---------------------------------------------------------------------------------- */
+/* --- arguments ----------------------------------------------------------------------------- */
 
 void body_args_init(struct body_args *args, const char *signature, size_t n_signature,
                     const void *data, size_t n, bool big_endian) {

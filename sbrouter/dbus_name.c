@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Names, paths and signatures are ASCII with few characters, so tables of classes
+ * decide; nothing here depends on the locale.
+ */
 #include "sbrouter/dbus_name.h"
 
 #include <stdint.h>
@@ -60,6 +64,7 @@ static bool elements_are_valid(const char *s, size_t n, unsigned first, unsigned
         return !start && n_elements >= n_min && n <= DBUS_NAME_MAX;
 }
 
+/* libdbus lets the first element be empty (":", ":.a"), and so do we: see the header. */
 bool dbus_name_is_unique(const char *s, size_t n) {
         if (n == 0 || n > DBUS_NAME_MAX || s[0] != ':')
                 return false;
@@ -112,7 +117,7 @@ bool dbus_name_is_path(const char *s, size_t n) {
         return s[n - 1] != '/';
 }
 
-/* --- signatures: a stack of the containers that are open -------------------------------- */
+/* --- signatures: a stack of the containers that are open ----------------------------------- */
 
 struct signature {
         struct {
@@ -199,7 +204,7 @@ bool dbus_signature_is_single(const char *s, size_t n) {
         return n == 1 ? is_type(s[0], COMPLETE) : signature_count(s, n) == 1;
 }
 
-/* --- UTF-8 -------------------------------------------------------------------------------- */
+/* --- UTF-8 --------------------------------------------------------------------------------- */
 
 /* Bytes at the start of s that are ASCII without NUL, a multiple of 8. */
 static size_t ascii_words(const char *s, size_t n) {
@@ -210,6 +215,7 @@ static size_t ascii_words(const char *s, size_t n) {
                 uint64_t w;
 
                 memcpy(&w, s + i, 8);
+                /* A top bit: not ASCII.  One that the subtraction makes: there is a NUL. */
                 if ((w | (w - ones)) & tops)
                         break;
         }

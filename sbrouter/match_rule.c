@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The grammar is the specification's, read strictly where libdbus is lax (an empty
+ * key, numbers in octal): a rule that two buses understand differently is a hole in
+ * whatever filters one of them.
+ */
 #include "sbrouter/match_rule.h"
 
 #include <errno.h>
@@ -10,7 +15,7 @@
 
 #define MAX_ARGS BODY_MAX_ARGS
 
-/* --- parsing: into a draft on the stack, then into one block of the right size -------------- */
+/* --- parsing: into a draft on the stack, then into one block of the right size ------------- */
 
 struct draft {
         uint8_t type;
@@ -253,7 +258,7 @@ const char *match_rule_strerror(int e) {
         return e > 0 && e < MATCH_RULE_N_E ? texts[e] : "Invalid match rule";
 }
 
-/* --- comparing --------------------------------------------------------------------------------- */
+/* --- comparing ----------------------------------------------------------------------------- */
 
 static bool text_equal(const struct match_rule *a, struct match_text t, const struct match_rule *b,
                        struct match_text u) {
@@ -318,16 +323,19 @@ static bool arg_fits(const struct match_arg *a, const char *text, const struct b
 bool match_rule_fits(const struct match_rule *r, const struct message *m, struct body_args *args) {
         if (r->type != 0 && r->type != m->type)
                 return false;
-        if (!key_fits(r, MATCH_MEMBER, &m->member) || !key_fits(r, MATCH_INTERFACE, &m->interface) ||
-            !key_fits(r, MATCH_PATH, &m->path) || !namespace_fits(r, &m->path))
+        /* What tells signals apart most often comes first, the walk over the body last. */
+        if (!key_fits(r, MATCH_MEMBER, &m->member) ||
+            !key_fits(r, MATCH_INTERFACE, &m->interface) || !key_fits(r, MATCH_PATH, &m->path) ||
+            !namespace_fits(r, &m->path))
                 return false;
         for (unsigned i = 0; i < r->n_args; i++)
-                if (!arg_fits(&r->args[i], match_rule_arg(r, i), body_args_get(args, r->args[i].index)))
+                if (!arg_fits(&r->args[i], match_rule_arg(r, i),
+                              body_args_get(args, r->args[i].index)))
                         return false;
         return true;
 }
 
-/* --- canonical text ------------------------------------------------------------------------------ */
+/* --- canonical text ------------------------------------------------------------------------ */
 
 struct writer {
         char *buf;

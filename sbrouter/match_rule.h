@@ -56,8 +56,8 @@ struct match_arg {
 };
 
 struct match_rule {
-        uint16_t n;     /* bytes of this allocation */
-        uint8_t type;   /* MESSAGE_x, or 0: any */
+        uint16_t n;   /* bytes of this allocation */
+        uint8_t type; /* MESSAGE_x, or 0: any */
         uint8_t n_args;
         bool eavesdrop; /* told apart from rules without it; no effect otherwise */
         struct match_text key[MATCH_N_KEYS];

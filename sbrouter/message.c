@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * One pass over the header fields.  Known fields are recognised by four bytes (code
+ * and signature), because each has one type; only unknown ones need the general
+ * walk over a variant.  All offsets count from the message's first byte and stay
+ * below LIMIT_HEADER_BYTES, so 32 bits hold every sum of two of them.
+ */
 #include "sbrouter/message.h"
 
 #include <assert.h>
@@ -7,7 +13,7 @@
 #include "sbrouter/dbus_name.h"
 
 /* A field's value stands inside the array, its struct and its variant. */
-#define FIELD_DEPTH 2u
+#define FIELD_DEPTH    2u
 #define PRESENT(field) (1u << (field))
 
 /* One row per field: its type and, for texts, where it goes and what makes it valid. */
@@ -58,6 +64,7 @@ int message_frame(const void *data, size_t n, struct message_frame *ret) {
         f.n_fields = wire_u32(b + 12, f.big_endian);
         if (wire_u32(b + 8, f.big_endian) == 0)
                 return MESSAGE_E_SERIAL;
+        /* Each limit is tested before the sum that it keeps from overflowing. */
         if (f.n_fields > LIMIT_HEADER_BYTES - MESSAGE_FIXED)
                 return MESSAGE_E_HEADER_SIZE;
         f.n_header = MESSAGE_FIXED + align8(f.n_fields);
@@ -243,7 +250,7 @@ const char *message_strerror(int e) {
         return e > 0 && e < MESSAGE_N_E ? texts[e] : "unknown fault";
 }
 
-/* --- the stamped header --------------------------------------------------------------------- */
+/* --- the stamped header -------------------------------------------------------------------- */
 
 static uint32_t put_padding(uint8_t *out, uint32_t at) {
         while (at % 8 != 0)
@@ -283,7 +290,7 @@ size_t message_stamp(const struct message *m, const char *sender, size_t n_sende
         uint32_t at;
 
         assert(n_sender <= DBUS_NAME_MAX);
-        if (keep == m->present && !m->has_unknown) {
+        if (keep == m->present && !m->has_unknown) { /* what honest clients send */
                 memcpy(out, m->data, m->frame.n_header);
                 at = MESSAGE_FIXED + m->frame.n_fields;
         } else {

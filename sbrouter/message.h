@@ -54,21 +54,21 @@ enum message_field {
 
 /* Why a message is invalid or refused.  Each of them is the sender's fault: end it. */
 enum {
-        MESSAGE_E_MORE = 1, /* no fault: the bytes do not reach far enough yet */
-        MESSAGE_E_ENDIAN,   /* neither 'l' nor 'B' */
-        MESSAGE_E_TYPE,     /* type 0 */
-        MESSAGE_E_VERSION,  /* not protocol version 1 */
-        MESSAGE_E_SERIAL,   /* serial or reply serial 0 */
+        MESSAGE_E_MORE = 1,    /* no fault: the bytes do not reach far enough yet */
+        MESSAGE_E_ENDIAN,      /* neither 'l' nor 'B' */
+        MESSAGE_E_TYPE,        /* type 0 */
+        MESSAGE_E_VERSION,     /* not protocol version 1 */
+        MESSAGE_E_SERIAL,      /* serial or reply serial 0 */
         MESSAGE_E_HEADER_SIZE, /* over LIMIT_HEADER_BYTES */
-        MESSAGE_E_SIZE,     /* over LIMIT_MESSAGE_BYTES once it is stamped */
-        MESSAGE_E_FORM,     /* the field array is not a valid a(yv) */
-        MESSAGE_E_PADDING,  /* padding is not zero */
-        MESSAGE_E_FIELD,    /* field code 0, or a known field of another type */
+        MESSAGE_E_SIZE,        /* over LIMIT_MESSAGE_BYTES once it is stamped */
+        MESSAGE_E_FORM,        /* the field array is not a valid a(yv) */
+        MESSAGE_E_PADDING,     /* padding is not zero */
+        MESSAGE_E_FIELD,       /* field code 0, or a known field of another type */
         MESSAGE_E_DUPLICATE,
-        MESSAGE_E_NAME,     /* a path, name or signature is not valid */
-        MESSAGE_E_LOCAL,    /* uses org.freedesktop.DBus.Local */
-        MESSAGE_E_MISSING,  /* a field that its type requires */
-        MESSAGE_E_FDS,      /* announces more than LIMIT_MESSAGE_FDS */
+        MESSAGE_E_NAME,      /* a path, name or signature is not valid */
+        MESSAGE_E_LOCAL,     /* uses org.freedesktop.DBus.Local */
+        MESSAGE_E_MISSING,   /* a field that its type requires */
+        MESSAGE_E_FDS,       /* announces more than LIMIT_MESSAGE_FDS */
         MESSAGE_E_SIGNATURE, /* a body without a signature */
         MESSAGE_N_E
 };

@@ -40,6 +40,7 @@ static void answer(struct exchange *x, const char *line) {
         put(x->reply, "\r\n", 2);
 }
 
+/* Also the answer to CANCEL and ERROR: everything starts again, agreements included. */
 static int reject(struct exchange *x) {
         x->sasl->state = SASL_WAIT_AUTH;
         x->sasl->fds = false;
@@ -102,6 +103,7 @@ static int on_auth(struct exchange *x, const struct line *l) {
         return 0;
 }
 
+/* Only EXTERNAL asks for data: its identity, which nobody has to believe either. */
 static int on_data(struct exchange *x, const struct line *l) {
         return is_hex(l->args, l->n_args) ? accept_identity(x) : reject(x);
 }
@@ -143,7 +145,7 @@ static const struct command {
           [SASL_WAIT_BEGIN] = on_begin}},
 };
 
-/* --- lines ---------------------------------------------------------------------------------- */
+/* --- lines --------------------------------------------------------------------------------- */
 
 static bool is_printable(const char *s, size_t n) {
         for (size_t i = 0; i < n; i++)

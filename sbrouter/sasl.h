@@ -19,7 +19,7 @@
 #include "common/limits.h"
 
 enum {
-        SASL_ALLOW_FDS = 1,       /* NEGOTIATE_UNIX_FD is agreed to */
+        SASL_ALLOW_FDS = 1, /* NEGOTIATE_UNIX_FD is agreed to */
         SASL_ALLOW_ANONYMOUS = 2,
 };
 

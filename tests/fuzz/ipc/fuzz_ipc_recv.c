@@ -32,7 +32,8 @@ static void send_raw(int fd, const uint8_t *data, size_t n, unsigned n_fds) {
                 for (unsigned i = 0; i < n_fds; i++)
                         memcpy(CMSG_DATA(&ctl.align) + i * sizeof(int), &fd, sizeof(int));
         }
-        (void)sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL); /* over the socket's size: nothing comes */
+        (void)sendmsg(fd, &mh,
+                      MSG_DONTWAIT | MSG_NOSIGNAL); /* over the socket's size: nothing comes */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {

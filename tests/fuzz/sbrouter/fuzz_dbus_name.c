@@ -46,7 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         assert(dbus_name_is_error(s, n) == dbus_validate_error_name(s, NULL));
         assert(dbus_name_is_member(s, n) == dbus_validate_member(s, NULL));
         assert(dbus_name_is_bus(s, n) == dbus_validate_bus_name(s, NULL));
-        assert(dbus_name_is_bus(s, n) == (dbus_name_is_unique(s, n) || dbus_name_is_well_known(s, n)));
+        assert(dbus_name_is_bus(s, n) ==
+               (dbus_name_is_unique(s, n) || dbus_name_is_well_known(s, n)));
         assert(!dbus_name_is_bus(s, n) || dbus_name_is_namespace(s, n));
         return 0;
 }

@@ -50,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
                 return 0;
         assert(whole.used == cut.used && whole.sasl.fds == cut.sasl.fds);
         assert(whole.all.n == cut.all.n && memcmp(whole.all.data, cut.all.data, cut.all.n) == 0);
-        assert(whole.sasl.state != SASL_DONE || memmem(whole.all.data, whole.all.n, "OK " GUID, 35));
+        assert(whole.sasl.state != SASL_DONE ||
+               memmem(whole.all.data, whole.all.n, "OK " GUID, 35));
         return 0;
 }

@@ -72,7 +72,8 @@ static int receive_raw(uint32_t type, uint32_t n_tail, size_t n, unsigned n_fds)
         return r;
 }
 
-/* --- what works -------------------------------------------------------------------------------- */
+/* --- what works --------------------------------------------------------------------------------
+ */
 
 static void test_round_trip(void) {
         static const struct ipc_router_config config = {IPC_ABI, IPC_BUS_VM, "0123456789abcde"};
@@ -189,12 +190,8 @@ static void test_full(void) {
 
 static void test_types(void) {
         static const uint32_t bad[] = {
-                IPC_NONE,
-                IPC_N_TYPES,
-                99,
-                0x80000000,
-                0xffffffff,
-                IPC_ROUTER_READY,  /* the router's own to send */
+                IPC_NONE,          IPC_N_TYPES, 99,
+                0x80000000,        0xffffffff,  IPC_ROUTER_READY, /* the router's own to send */
                 IPC_PORTAL_CONFIG, /* from the supervisor, but to somebody else */
                 IPC_PORTAL_READY,  /* neither from nor to */
         };
@@ -207,11 +204,12 @@ static void test_types(void) {
 }
 
 static void test_sizes(void) {
-        static const uint32_t tails[] = {1, 8, IPC_MAX_TAIL, IPC_MAX_TAIL + 1, 0x7fffffff,
-                                         0xfffffff8, 0xffffffff};
+        static const uint32_t tails[] = {1,          8,          IPC_MAX_TAIL, IPC_MAX_TAIL + 1,
+                                         0x7fffffff, 0xfffffff8, 0xffffffff};
 
         for (size_t n = 1; n <= 200; n++)
-                CHECK_EQ_INT(receive_raw(IPC_ROUTER_CONFIG, 0, n, 0), n == 32 ? 0 : IPC_E_VIOLATION);
+                CHECK_EQ_INT(receive_raw(IPC_ROUTER_CONFIG, 0, n, 0),
+                             n == 32 ? 0 : IPC_E_VIOLATION);
         /* Longer than any message: the kernel cuts it, and that is seen. */
         CHECK_EQ_INT(receive_raw(IPC_ROUTER_CONFIG, 0, sizeof(struct packet), 0), IPC_E_VIOLATION);
         for (size_t i = 0; i < ELEMENTSOF(tails); i++) {
@@ -255,7 +253,8 @@ static void test_empty_packet(void) {
 
         RIG;
         send_raw(g.supervisor.fd, "", 0, 0);
-        CHECK_EQ_INT(ipc_recv(&g.router, &m), IPC_E_GONE); /* as the end of file, which it looks like */
+        CHECK_EQ_INT(ipc_recv(&g.router, &m),
+                     IPC_E_GONE); /* as the end of file, which it looks like */
         send_raw(g.supervisor.fd, "", 0, 1);
         CHECK_EQ_INT(ipc_recv(&g.router, &m), IPC_E_VIOLATION);
         send_raw(g.supervisor.fd, "", 0, 40);
@@ -292,11 +291,8 @@ static int on_pid(void *self, struct ipc_msg *m) {
 }
 
 static const struct ipc_handler handlers[] = {
-        {IPC_ROUTER_CONFIG, on_config},
-        {IPC_ROUTER_LISTEN, on_fd},
-        {IPC_ROUTER_PEER, on_fd},
-        {IPC_ROUTER_PID, on_pid},
-        {IPC_NONE, NULL},
+        {IPC_ROUTER_CONFIG, on_config}, {IPC_ROUTER_LISTEN, on_fd}, {IPC_ROUTER_PEER, on_fd},
+        {IPC_ROUTER_PID, on_pid},       {IPC_NONE, NULL},
 };
 
 static void test_drain(void) {
@@ -387,8 +383,10 @@ static void test_pair(void) {
 TEST_MAIN({"a pair", test_pair}, {"there and back", test_round_trip},
           {"a descriptor", test_descriptor}, {"a descriptor nobody takes", test_not_taken},
           {"tails up to the limit", test_tail}, {"the peer is gone", test_gone},
-          {"the peer does not read", test_full}, {"unknown types, wrong direction, other role", test_types},
-          {"short, overlong, over the row's tail", test_sizes}, {"a lying tail length", test_lying_tail},
+          {"the peer does not read", test_full},
+          {"unknown types, wrong direction, other role", test_types},
+          {"short, overlong, over the row's tail", test_sizes},
+          {"a lying tail length", test_lying_tail},
           {"descriptors: none, one too many, 40", test_descriptor_counts},
           {"an empty packet", test_empty_packet}, {"handling until empty", test_drain},
           {"handling what is gone", test_drain_gone}, {"completeness of a table", test_check_table},

@@ -13,7 +13,8 @@ struct row {
         int e;
 };
 
-#define ROW(signature, body, e) {signature, body, sizeof(body) - 1, e}
+#define ROW(signature, body, e)                                                                    \
+        { signature, body, sizeof(body) - 1, e }
 
 static int validate(const char *signature, const void *body, size_t n, bool big, uint32_t n_fds) {
         _cleanup_free_ uint8_t *copy = malloc(n + !n);
@@ -106,7 +107,10 @@ static void test_strings(void) {
                 ROW("g", "\1a\0", BODY_E_TYPE),
                 ROW("g", "\2()\0", BODY_E_TYPE),
                 ROW("g", "", BODY_E_SHORT),
-                ROW("g", "\xff" "a", BODY_E_SHORT),
+                ROW("g",
+                    "\xff"
+                    "a",
+                    BODY_E_SHORT),
         };
 
         check_rows(rows, ELEMENTSOF(rows));
@@ -119,8 +123,8 @@ static void test_arrays(void) {
                 ROW("ay", "\4\0\0\0abc", BODY_E_SHORT),
                 ROW("ay", "\2\0\0\0abc", BODY_E_TRAILING),
                 ROW("ay", "\xff\xff\xff\xff", BODY_E_ARRAY),
-                ROW("ay", "\1\0\0\4", BODY_E_ARRAY),  /* 64 MiB and a byte */
-                ROW("ay", "\0\0\0\4", BODY_E_SHORT),  /* 64 MiB: announced, not there */
+                ROW("ay", "\1\0\0\4", BODY_E_ARRAY), /* 64 MiB and a byte */
+                ROW("ay", "\0\0\0\4", BODY_E_SHORT), /* 64 MiB: announced, not there */
                 ROW("au", "\4\0\0\0abcd", 0),
                 ROW("au", "\5\0\0\0abcde", BODY_E_ARRAY),
                 ROW("au", "\2\0\0\0ab", BODY_E_ARRAY),
@@ -338,7 +342,8 @@ static void test_variant_at(void) {
 
         CHECK_EQ_INT(body_validate_variant("xyz\1u\0\0\0abcd", 12, 3, false, 2, &end), 0);
         CHECK_EQ_INT(end, 12);
-        CHECK_EQ_INT(body_validate_variant("xyz\1u\0\0\0abcd", 11, 3, false, 2, &end), BODY_E_SHORT);
+        CHECK_EQ_INT(body_validate_variant("xyz\1u\0\0\0abcd", 11, 3, false, 2, &end),
+                     BODY_E_SHORT);
         CHECK_EQ_INT(body_validate_variant("\1y\0a", 4, 0, false, LIMIT_DEPTH - 1, &end), 0);
         CHECK_EQ_INT(body_validate_variant("\1y\0a", 4, 0, false, LIMIT_DEPTH, &end), BODY_E_DEPTH);
         CHECK_EQ_INT(body_validate_variant("\1y\0a", 4, 4, false, 0, &end), BODY_E_SHORT);
@@ -414,8 +419,9 @@ static void test_texts(void) {
 }
 
 TEST_MAIN({"fixed types", test_fixed}, {"strings, paths, signatures", test_strings},
-          {"arrays", test_arrays}, {"arrays that come again", test_arrays_again}, {"variants", test_variants}, {"structs", test_structs},
-          {"depth", test_depth}, {"byte orders", test_byte_orders}, {"descriptor indices", test_fds},
+          {"arrays", test_arrays}, {"arrays that come again", test_arrays_again},
+          {"variants", test_variants}, {"structs", test_structs}, {"depth", test_depth},
+          {"byte orders", test_byte_orders}, {"descriptor indices", test_fds},
           {"truncated anywhere", test_truncated}, {"a variant inside", test_variant_at},
           {"arguments", test_args}, {"more than 64 arguments", test_many_args},
           {"every verdict has a text", test_texts})

@@ -81,14 +81,16 @@ static void test_interface(void) {
 static void test_member(void) {
         check_all(dbus_name_is_member, true,
                   (const char *[]){"a", "_", "Hello", "a9", X250("m") "ember", NULL});
-        check_all(dbus_name_is_member, false,
-                  (const char *[]){"", "9a", "a.b", "a-b", "-", ".", "a ", X250("m") "embers", NULL});
+        check_all(
+                dbus_name_is_member, false,
+                (const char *[]){"", "9a", "a.b", "a-b", "-", ".", "a ", X250("m") "embers", NULL});
         check_foreign(dbus_name_is_member, "Get_9");
 }
 
 static void test_path(void) {
-        check_all(dbus_name_is_path, true,
-                  (const char *[]){"/", "/a", "/a/b", "/0", "/_/9/Z", "/" X250("p") X250("p"), NULL});
+        check_all(
+                dbus_name_is_path, true,
+                (const char *[]){"/", "/a", "/a/b", "/0", "/_/9/Z", "/" X250("p") X250("p"), NULL});
         check_all(dbus_name_is_path, false,
                   (const char *[]){"", "a", "a/b", "//", "/a/", "/a//b", "//a", "/a.b", "/a-b",
                                    "/a/../b", "/:1", NULL});
@@ -98,14 +100,20 @@ static void test_path(void) {
 static void test_signature(void) {
         check_all(dbus_signature_is_valid, true,
                   (const char *[]){"", "y", "ybnqiuxtdsogvh", "ay", "aay", "(y)", "((y)(y))",
-                                   "a(y)", "a{sv}", "a{ya{yv}}", "a{y(y)}", "a{oas}", "(a{sv}a(i)v)",
-                                   "yaya{yy}", X32("a") "y", X250("y") "yyyyy", NULL});
+                                   "a(y)", "a{sv}", "a{ya{yv}}", "a{y(y)}", "a{oas}",
+                                   "(a{sv}a(i)v)", "yaya{yy}", X32("a") "y", X250("y") "yyyyy",
+                                   NULL});
         check_all(dbus_signature_is_valid, false,
-                  (const char *[]){"a", "ya", "aa", "()", "(", ")", "(y", "y)", "(a)", "a()", "(()y)",
-                                   "{sv}", "({sv})", "a{}", "a{s}", "a{sss}", "a{sv", "a{vs}",
-                                   "a{(y)y}", "a{ays}", "a{a{yy}y}", "a{s)", "(y}", "a{sa}", "r", "e",
-                                   "m", "z", "a*", "a?", " ", "y ", "1", "a{s\xff}", X32("a") "ay",
-                                   X250("y") "yyyyyy", NULL});
+                  (const char *[]){"a",         "ya",       "aa",          "()",
+                                   "(",         ")",        "(y",          "y)",
+                                   "(a)",       "a()",      "(()y)",       "{sv}",
+                                   "({sv})",    "a{}",      "a{s}",        "a{sss}",
+                                   "a{sv",      "a{vs}",    "a{(y)y}",     "a{ays}",
+                                   "a{a{yy}y}", "a{s)",     "(y}",         "a{sa}",
+                                   "r",         "e",        "m",           "z",
+                                   "a*",        "a?",       " ",           "y ",
+                                   "1",         "a{s\xff}", X32("a") "ay", X250("y") "yyyyyy",
+                                   NULL});
         CHECK(!dbus_signature_is_valid("y\0y", 3));
         CHECK(!dbus_signature_is_valid("y", 2));
 }
@@ -138,12 +146,37 @@ static void test_utf8(void) {
                   (const char *[]){"", "a", "plain text of more than eight bytes", "\xc2\x80",
                                    "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
                                    "\xef\xbf\xbd", "\xef\xbf\xbf", "\xf0\x90\x80\x80",
-                                   "\xf4\x8f\xbf\xbf", "eight---\xe2\x82\xac" "and on", "\1\x7f", NULL});
+                                   "\xf4\x8f\xbf\xbf",
+                                   "eight---\xe2\x82\xac"
+                                   "and on",
+                                   "\1\x7f", NULL});
         check_all(dbus_utf8_is_valid, false,
-                  (const char *[]){"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2" "a", "\xe0\x9f\xbf",
-                                   "\xe0\xa0", "\xe2\x82", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf",
-                                   "\xf0\x90\x80", "\xf0\x90\x80" "a", "\xf0\x90" "a\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf8\x88\x80\x80\x80",
-                                   "\xfe", "\xff", "\xe2\x82\xac\x80", "seven--\xe2\x82", NULL});
+                  (const char *[]){"\x80",
+                                   "\xbf",
+                                   "\xc0\x80",
+                                   "\xc1\xbf",
+                                   "\xc2",
+                                   "\xc2"
+                                   "a",
+                                   "\xe0\x9f\xbf",
+                                   "\xe0\xa0",
+                                   "\xe2\x82",
+                                   "\xed\xa0\x80",
+                                   "\xed\xbf\xbf",
+                                   "\xf0\x8f\xbf\xbf",
+                                   "\xf0\x90\x80",
+                                   "\xf0\x90\x80"
+                                   "a",
+                                   "\xf0\x90"
+                                   "a\x80",
+                                   "\xf4\x90\x80\x80",
+                                   "\xf5\x80\x80\x80",
+                                   "\xf8\x88\x80\x80\x80",
+                                   "\xfe",
+                                   "\xff",
+                                   "\xe2\x82\xac\x80",
+                                   "seven--\xe2\x82",
+                                   NULL});
 }
 
 /* One bad byte at each place of texts of each length: the word-wise path misses none. */
@@ -165,8 +198,9 @@ static void test_utf8_positions(void) {
 }
 
 TEST_MAIN({"unique names", test_unique}, {"well-known names", test_well_known},
-          {"bus names and namespaces", test_bus_and_namespace}, {"interfaces and errors", test_interface},
-          {"members", test_member}, {"object paths", test_path}, {"signatures", test_signature},
+          {"bus names and namespaces", test_bus_and_namespace},
+          {"interfaces and errors", test_interface}, {"members", test_member},
+          {"object paths", test_path}, {"signatures", test_signature},
           {"signatures nest to the limit", test_signature_depth},
           {"single complete types", test_signature_single}, {"UTF-8", test_utf8},
           {"UTF-8 at every offset", test_utf8_positions})

@@ -12,8 +12,8 @@
 static const char *const paths[] = {"/", "/a", "/a/b", "/ab", "/a/b/c"};
 static const char *const interfaces[] = {"a.b", "a.c", "d.e.f"};
 static const char *const members[] = {"M", "N"};
-static const char *const senders[] = {":1.1", ":1.2", ":1.99", "own.one", "own.two", "not.owned",
-                                      DRIVER_NAME};
+static const char *const senders[] = {":1.1",    ":1.2",      ":1.99",    "own.one",
+                                      "own.two", "not.owned", DRIVER_NAME};
 static const char *const strings[] = {"x", "", "a.b", "a.b.c", "/a/", "/a/b"};
 
 struct model {
@@ -113,7 +113,9 @@ static void random_signal(struct model *m, struct wire *w, struct message *ret) 
         wire_text(w, MESSAGE_FIELD_INTERFACE, "s", PICK(m, interfaces));
         wire_text(w, MESSAGE_FIELD_MEMBER, "s", PICK(m, members));
         wire_text(w, MESSAGE_FIELD_SIGNATURE, "g",
-                  &(is_path ? "os\0o\0" : "ss\0s\0")[n_args == 2 ? 0 : n_args == 1 ? 3 : 2]);
+                  &(is_path ? "os\0o\0" : "ss\0s\0")[n_args == 2   ? 0
+                                                     : n_args == 1 ? 3
+                                                                   : 2]);
         wire_end(w, body.b, body.n);
         CHECK_EQ_INT(message_parse(w->b, w->n, ret), 0);
         CHECK_EQ_INT(message_check_body(ret), 0);
@@ -127,8 +129,9 @@ static unsigned check_signal(struct model *m) {
 
         random_signal(m, &w, &msg);
         memset(m->found, 0, sizeof(m->found));
-        CHECK_EQ_INT(match_each(&m->bus.router, sender < 0 ? NULL : m->bus.c[sender], &msg, on_found, m),
-                     0);
+        CHECK_EQ_INT(
+                match_each(&m->bus.router, sender < 0 ? NULL : m->bus.c[sender], &msg, on_found, m),
+                0);
         for (unsigned k = 0; k < BUS_CLIENTS; k++) {
                 bool wanted = false;
 
@@ -202,4 +205,5 @@ static void test_limit(void) {
         bus_done(&b);
 }
 
-TEST_MAIN({"the index agrees with a walk over all rules", test_model}, {"limit and removal", test_limit})
+TEST_MAIN({"the index agrees with a walk over all rules", test_model},
+          {"limit and removal", test_limit})

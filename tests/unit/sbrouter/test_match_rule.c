@@ -29,7 +29,8 @@ static void test_canonical(void) {
                 {"  type  ='signal'", "type='signal'"},
                 {"type='sig''nal'", "type='signal'"},
                 {"type=s'i'g'nal'", "type='signal'"},
-                {"member='M',interface='a.b',type='error'", "type='error',interface='a.b',member='M'"},
+                {"member='M',interface='a.b',type='error'",
+                 "type='error',interface='a.b',member='M'"},
                 {"type='method_call'", "type='method_call'"},
                 {"type='method_return'", "type='method_return'"},
                 {"sender=':1.2',destination='c.d'", "sender=':1.2',destination='c.d'"},
@@ -149,7 +150,8 @@ static void test_lengths(void) {
         CHECK_EQ_INT(match_rule_format(longest, buf, sizeof(buf)), LIMIT_MATCH_RULE_BYTES);
         CHECK(memcmp(buf, text, LIMIT_MATCH_RULE_BYTES) == 0);
         text[LIMIT_MATCH_RULE_BYTES] = ' ';
-        CHECK_EQ_INT(match_rule_parse(text, LIMIT_MATCH_RULE_BYTES + 1, &over), MATCH_RULE_E_LENGTH);
+        CHECK_EQ_INT(match_rule_parse(text, LIMIT_MATCH_RULE_BYTES + 1, &over),
+                     MATCH_RULE_E_LENGTH);
         /* The shortest pairs leave the least room for the NULs of their values. */
         size_t n = 0;
         for (unsigned i = 0; i < 64; i++)
@@ -178,10 +180,27 @@ static void test_format_cut(void) {
 
 static void test_equal(void) {
         static const char *const rules[] = {
-                "", "type='signal'", "type='error'", "eavesdrop='true'", "member='M'", "member='N'",
-                "interface='a.b'", "sender='a.b'", "destination='a.b'", "path='/a'", "path='/b'",
-                "path_namespace='/a'", "arg0='a'", "arg0path='a'", "arg0namespace='a'", "arg1='a'",
-                "arg0='b'", "arg0=''", "arg0='a',arg1='a'", "arg0='a',arg2='a'", "member='M',arg0='a'",
+                "",
+                "type='signal'",
+                "type='error'",
+                "eavesdrop='true'",
+                "member='M'",
+                "member='N'",
+                "interface='a.b'",
+                "sender='a.b'",
+                "destination='a.b'",
+                "path='/a'",
+                "path='/b'",
+                "path_namespace='/a'",
+                "arg0='a'",
+                "arg0path='a'",
+                "arg0namespace='a'",
+                "arg1='a'",
+                "arg0='b'",
+                "arg0=''",
+                "arg0='a',arg1='a'",
+                "arg0='a',arg2='a'",
+                "member='M',arg0='a'",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rules); i++)
@@ -194,7 +213,8 @@ static void test_equal(void) {
 }
 
 static void test_get(void) {
-        _cleanup_(match_rule_freep) struct match_rule *r = rule("sender='a.b',arg3='x',arg1path='/y'");
+        _cleanup_(match_rule_freep) struct match_rule *r =
+                rule("sender='a.b',arg3='x',arg1path='/y'");
 
         CHECK_EQ_STR(match_rule_get(r, MATCH_SENDER), "a.b");
         CHECK_EQ_INT(r->key[MATCH_SENDER].n, 3);
@@ -209,7 +229,8 @@ static void test_get(void) {
         CHECK_EQ_INT(r->type, 0);
 }
 
-/* --- matching ----------------------------------------------------------------------------------- */
+/* --- matching -----------------------------------------------------------------------------------
+ */
 
 /* A signal M of a.b at path, with string arguments s0 and s1 and an object path argument. */
 static void subject(struct wire *w, const char *path, const char *s0, const char *s1,
@@ -288,9 +309,12 @@ static void test_fits(void) {
                 {"arg4=''", false},
                 {"arg63='x'", false},
                 {"eavesdrop='true'", true},
-                {"type='signal',interface='a.b',member='M',path='/x/y',arg0='com.example.App'", true},
-                {"type='signal',interface='a.b',member='M',path='/x/y',arg0='com.example.Ap'", false},
-                {"sender='not.checked',destination='not.checked'", true}, /* the caller's to check */
+                {"type='signal',interface='a.b',member='M',path='/x/y',arg0='com.example.App'",
+                 true},
+                {"type='signal',interface='a.b',member='M',path='/x/y',arg0='com.example.Ap'",
+                 false},
+                {"sender='not.checked',destination='not.checked'",
+                 true}, /* the caller's to check */
         };
         struct message m;
         struct wire w;

@@ -162,7 +162,8 @@ static void test_not_complete(void) {
                 CHECK_EQ_INT(parse(&w, &m), 0);
 }
 
-/* --- field by field ----------------------------------------------------------------------------- */
+/* --- field by field -----------------------------------------------------------------------------
+ */
 
 /* A signal with the fields it needs but the one without, and then one more of any kind. */
 static int parse_with(unsigned without, uint8_t code, const char *type, const char *text) {
@@ -264,7 +265,8 @@ static void test_required(void) {
                 {MESSAGE_CALL, {MESSAGE_FIELD_PATH, MESSAGE_FIELD_MEMBER}},
                 {MESSAGE_RETURN, {MESSAGE_FIELD_REPLY_SERIAL}},
                 {MESSAGE_ERROR, {MESSAGE_FIELD_ERROR_NAME, MESSAGE_FIELD_REPLY_SERIAL}},
-                {MESSAGE_SIGNAL, {MESSAGE_FIELD_PATH, MESSAGE_FIELD_INTERFACE, MESSAGE_FIELD_MEMBER}},
+                {MESSAGE_SIGNAL,
+                 {MESSAGE_FIELD_PATH, MESSAGE_FIELD_INTERFACE, MESSAGE_FIELD_MEMBER}},
                 {5, {0}},
                 {200, {0}},
         };
@@ -287,14 +289,16 @@ static void test_required(void) {
                                         wire_u(&w, MESSAGE_FIELD_REPLY_SERIAL, 3);
                                 else
                                         wire_text(&w, rows[i].needs[k],
-                                                  rows[i].needs[k] == MESSAGE_FIELD_PATH ? "o" : "s",
+                                                  rows[i].needs[k] == MESSAGE_FIELD_PATH ? "o"
+                                                                                         : "s",
                                                   texts[rows[i].needs[k]]);
                         wire_end(&w, "", 0);
                         CHECK_EQ_INT(parse(&w, &m), without ? MESSAGE_E_MISSING : 0);
                 }
 }
 
-/* --- lengths and padding -------------------------------------------------------------------------- */
+/* --- lengths and padding
+ * -------------------------------------------------------------------------- */
 
 static void test_form(void) {
         struct message m;
@@ -347,7 +351,7 @@ static void test_padding(void) {
         struct wire w;
 
         wire_begin(&w, false, 9, 0);
-        wire_text(&w, MESSAGE_FIELD_MEMBER, "s", "ab"); /* ends at 27 */
+        wire_text(&w, MESSAGE_FIELD_MEMBER, "s", "ab");  /* ends at 27 */
         wire_text(&w, MESSAGE_FIELD_SIGNATURE, "g", ""); /* 32 to 38, then two bytes */
         wire_end(&w, "", 0);
         CHECK_EQ_INT(parse(&w, &m), 0);
@@ -397,7 +401,8 @@ static void test_every_byte(void) {
                         CHECK(verdicts & 1u << e);
 }
 
-/* --- the stamped header ------------------------------------------------------------------------------ */
+/* --- the stamped header
+ * ------------------------------------------------------------------------------ */
 
 static size_t stamp(const struct message *m, const char *sender, unsigned drop, struct wire *out) {
         size_t n_sender = sender ? strlen(sender) : 0, max = message_stamp_max(m, n_sender);
@@ -507,7 +512,8 @@ static void test_stamp_longest(void) {
 
 static void test_texts(void) {
         for (int e = 1; e < MESSAGE_N_E; e++)
-                CHECK(strlen(message_strerror(e)) > 5 && strcmp(message_strerror(e), "unknown fault"));
+                CHECK(strlen(message_strerror(e)) > 5 &&
+                      strcmp(message_strerror(e), "unknown fault"));
         CHECK_EQ_STR(message_strerror(MESSAGE_N_E), "unknown fault");
         CHECK_EQ_STR(message_strerror(-1), "unknown fault");
 }

@@ -82,10 +82,11 @@ static void check_claims(struct bus *b, const char *s, const struct claims *c) {
         CHECK(name_owner(&b->router, s, strlen(s)) == (c->n > 0 ? b->c[c->q[0].client] : NULL));
         if (!name)
                 return;
-        LIST_FOREACH(link, &name->claims) {
+        LIST_FOREACH (link, &name->claims) {
                 struct name_claim *claim = LIST_OWNER(link, struct name_claim, queued);
 
-                CHECK(i < c->n && claim->c == b->c[c->q[i].client] && claim->flags == c->q[i].flags);
+                CHECK(i < c->n && claim->c == b->c[c->q[i].client] &&
+                      claim->flags == c->q[i].flags);
                 i++;
         }
         CHECK_EQ_INT(i, c->n);
@@ -112,7 +113,8 @@ static void test_model(void) {
                         CHECK_EQ_INT(answer, expected);
                 } else {
                         expected = model_request(&claims[k], client, flags);
-                        CHECK_EQ_INT(name_request(&b.router, b.c[client], names[k], flags, &answer), 0);
+                        CHECK_EQ_INT(name_request(&b.router, b.c[client], names[k], flags, &answer),
+                                     0);
                         CHECK_EQ_INT(answer, expected);
                         answers[expected]++;
                 }
@@ -126,8 +128,9 @@ static void test_model(void) {
 }
 
 static void test_refused(void) {
-        static const char *const bad[] = {"", "a", "a.", ":1.1", ":1.7", "1.a", "a..b", "a b.c",
-                                          "org.freedesktop.DBus", "\xff.a"};
+        static const char *const bad[] = {
+                "",      "a", "a.", ":1.1", ":1.7", "1.a", "a..b", "a b.c", "org.freedesktop.DBus",
+                "\xff.a"};
         uint32_t answer = 77;
         struct bus b;
 
@@ -136,7 +139,8 @@ static void test_refused(void) {
                 for (uint32_t flags = 0; flags < 8; flags++) {
                         CHECK_EQ_INT(name_request(&b.router, b.c[0], bad[i], flags, &answer),
                                      NAME_E_INVALID);
-                        CHECK_EQ_INT(name_release(&b.router, b.c[0], bad[i], &answer), NAME_E_INVALID);
+                        CHECK_EQ_INT(name_release(&b.router, b.c[0], bad[i], &answer),
+                                     NAME_E_INVALID);
                 }
         CHECK_EQ_INT(answer, 77);
         CHECK_EQ_INT(b.router.names.n, 0);
@@ -149,7 +153,8 @@ static void test_limit(void) {
         char s[32];
 
         bus_init(&b, ROUTER_STANDALONE);
-        CHECK_EQ_INT(name_request(&b.router, b.c[1], "other.s", NAME_ALLOW_REPLACEMENT, &answer), 0);
+        CHECK_EQ_INT(name_request(&b.router, b.c[1], "other.s", NAME_ALLOW_REPLACEMENT, &answer),
+                     0);
         for (unsigned i = 0; i < LIMIT_NAMES; i++) {
                 (void)snprintf(s, sizeof(s), "n.n%u", i);
                 CHECK_EQ_INT(name_request(&b.router, b.c[0], s, 0, &answer), 0);
@@ -165,7 +170,8 @@ static void test_limit(void) {
                 else
                         CHECK_EQ_INT(v, NAME_E_LIMIT);
         }
-        CHECK_EQ_INT(name_request(&b.router, b.c[0], "n.n0", 0, &answer), 0); /* what it has, it has */
+        CHECK_EQ_INT(name_request(&b.router, b.c[0], "n.n0", 0, &answer),
+                     0); /* what it has, it has */
         CHECK_EQ_INT(answer, NAME_ALREADY_OWNER);
         CHECK_EQ_INT(name_release(&b.router, b.c[0], "n.n0", &answer), 0);
         CHECK_EQ_INT(name_request(&b.router, b.c[0], "one.more", 0, &answer), 0);
@@ -246,17 +252,24 @@ static void test_reserved(void) {
                                 bool refused = rows[i].reserved && kinds[k] == ROUTER_VM;
                                 uint32_t answer;
 
-                                CHECK_EQ_INT(name_request(&b.router, b.c[0], rows[i].s, flags, &answer),
-                                             refused ? NAME_E_RESERVED : 0);
+                                CHECK_EQ_INT(
+                                        name_request(&b.router, b.c[0], rows[i].s, flags, &answer),
+                                        refused ? NAME_E_RESERVED : 0);
                                 if (!refused)
-                                        CHECK_EQ_INT(name_release(&b.router, b.c[0], rows[i].s, &answer), 0);
-                                CHECK_EQ_INT(name_request(&b.router, b.c[1], rows[i].s, flags, &answer), 0);
+                                        CHECK_EQ_INT(
+                                                name_release(&b.router, b.c[0], rows[i].s, &answer),
+                                                0);
+                                CHECK_EQ_INT(
+                                        name_request(&b.router, b.c[1], rows[i].s, flags, &answer),
+                                        0);
                                 CHECK_EQ_INT(answer, NAME_PRIMARY_OWNER);
-                                CHECK_EQ_INT(name_release(&b.router, b.c[1], rows[i].s, &answer), 0);
+                                CHECK_EQ_INT(name_release(&b.router, b.c[1], rows[i].s, &answer),
+                                             0);
                         }
                 bus_done(&b);
         }
 }
 
 TEST_MAIN({"against a model", test_model}, {"names that nobody may own", test_refused},
-          {"limit", test_limit}, {"who is told of a change", test_announced}, {"the portal's names", test_reserved})
+          {"limit", test_limit}, {"who is told of a change", test_announced},
+          {"the portal's names", test_reserved})

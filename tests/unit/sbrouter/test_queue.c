@@ -62,7 +62,9 @@ static size_t take(struct rig *g, uint8_t *to, size_t n, unsigned *ret_fds) {
                 char buf[CMSG_SPACE(LIMIT_MESSAGE_FDS * sizeof(int))];
         } ctl;
         struct iovec iov = {to, n};
-        struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.buf,
+        struct msghdr mh = {.msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = ctl.buf,
                             .msg_controllen = sizeof(ctl.buf)};
         ssize_t k = recvmsg(g->in, &mh, MSG_CMSG_CLOEXEC);
 
@@ -195,7 +197,8 @@ static void test_descriptors(void) {
 
 /* What is never sent is released all the same: test_run() counts the descriptors. */
 static void test_never_sent(void) {
-        int fds[2] = {open("/dev/null", O_RDONLY | O_CLOEXEC), open("/dev/null", O_RDONLY | O_CLOEXEC)};
+        int fds[2] = {open("/dev/null", O_RDONLY | O_CLOEXEC),
+                      open("/dev/null", O_RDONLY | O_CLOEXEC)};
         struct fd_list *l = fd_list_new(fds, 2);
 
         RIG;
@@ -255,5 +258,4 @@ static void test_blob(void) {
 TEST_MAIN({"small messages", test_small}, {"small, large and shared", test_mixed},
           {"descriptors go with their message", test_descriptors},
           {"what is never sent", test_never_sent}, {"the reader does not read", test_full},
-          {"the reader is gone", test_gone},
-          {"blobs", test_blob})
+          {"the reader is gone", test_gone}, {"blobs", test_blob})

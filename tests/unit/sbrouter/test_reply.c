@@ -53,7 +53,8 @@ static void test_limit(void) {
         bus_done(&b);
 }
 
-/* Who called the one that leaves hears NoReply, once for each call; who was called by it nothing. */
+/* Who called the one that leaves hears NoReply, once for each call; who was called by it nothing.
+ */
 static void test_leave(void) {
         struct bus b;
 

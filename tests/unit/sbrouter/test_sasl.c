@@ -3,13 +3,13 @@
 
 #include "tests/test.h"
 
-#define GUID      "0123456789abcdef0123456789abcdef"
-#define OK        "OK " GUID "\r\n"
-#define REJECTED  "REJECTED EXTERNAL ANONYMOUS\r\n"
-#define UNKNOWN   "ERROR Not understood here\r\n"
-#define NO_FDS    "ERROR Descriptors cannot be passed here\r\n"
-#define AGREE     "AGREE_UNIX_FD\r\n"
-#define BOTH      (SASL_ALLOW_FDS | SASL_ALLOW_ANONYMOUS)
+#define GUID     "0123456789abcdef0123456789abcdef"
+#define OK       "OK " GUID "\r\n"
+#define REJECTED "REJECTED EXTERNAL ANONYMOUS\r\n"
+#define UNKNOWN  "ERROR Not understood here\r\n"
+#define NO_FDS   "ERROR Descriptors cannot be passed here\r\n"
+#define AGREE    "AGREE_UNIX_FD\r\n"
+#define BOTH     (SASL_ALLOW_FDS | SASL_ALLOW_ANONYMOUS)
 
 struct row {
         unsigned flags;
@@ -81,8 +81,8 @@ static void test_clients(void) {
                 /* sd-bus: no initial response */
                 {BOTH, "AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
                  "DATA\r\n" OK AGREE, 0, SASL_DONE, true},
-                {0, "AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
-                 "DATA\r\n" OK NO_FDS, 0, SASL_DONE, false},
+                {0, "AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n", "DATA\r\n" OK NO_FDS,
+                 0, SASL_DONE, false},
                 /* GDBus asks first */
                 {BOTH, "AUTH\r\nAUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
                  REJECTED OK AGREE, 0, SASL_DONE, true},
@@ -106,11 +106,14 @@ static void test_refusals(void) {
                 {BOTH, "AUTH EXTERNAL 30 40\r\n", REJECTED, 0, SASL_WAIT_AUTH, false},
                 {BOTH, "AUTH EXTERNAL =\r\n", REJECTED, 0, SASL_WAIT_AUTH, false},
                 {0, "AUTH ANONYMOUS\r\n", "REJECTED EXTERNAL\r\n", 0, SASL_WAIT_AUTH, false},
-                {BOTH, "AUTH EXTERNAL\r\nDATA 3\r\n", "DATA\r\n" REJECTED, 0, SASL_WAIT_AUTH, false},
-                {BOTH, "AUTH EXTERNAL\r\nCANCEL\r\n", "DATA\r\n" REJECTED, 0, SASL_WAIT_AUTH, false},
-                {BOTH, "AUTH EXTERNAL\r\nERROR no\r\n", "DATA\r\n" REJECTED, 0, SASL_WAIT_AUTH, false},
-                {BOTH, "AUTH EXTERNAL\r\nAUTH EXTERNAL 30\r\n", "DATA\r\n" UNKNOWN, 0, SASL_WAIT_DATA,
+                {BOTH, "AUTH EXTERNAL\r\nDATA 3\r\n", "DATA\r\n" REJECTED, 0, SASL_WAIT_AUTH,
                  false},
+                {BOTH, "AUTH EXTERNAL\r\nCANCEL\r\n", "DATA\r\n" REJECTED, 0, SASL_WAIT_AUTH,
+                 false},
+                {BOTH, "AUTH EXTERNAL\r\nERROR no\r\n", "DATA\r\n" REJECTED, 0, SASL_WAIT_AUTH,
+                 false},
+                {BOTH, "AUTH EXTERNAL\r\nAUTH EXTERNAL 30\r\n", "DATA\r\n" UNKNOWN, 0,
+                 SASL_WAIT_DATA, false},
                 {BOTH, "ERROR\r\n", REJECTED, 0, SASL_WAIT_AUTH, false},
                 {BOTH, "CANCEL\r\n", UNKNOWN, 0, SASL_WAIT_AUTH, false},
                 {BOTH, "DATA\r\n", UNKNOWN, 0, SASL_WAIT_AUTH, false},
@@ -124,12 +127,14 @@ static void test_refusals(void) {
                 {BOTH, "AUTH EXTERNAL 30\r\r\n", UNKNOWN, 0, SASL_WAIT_AUTH, false},
                 {BOTH, "AUTH EXTERNAL 30\nBEGIN\n\r\n", UNKNOWN, 0, SASL_WAIT_AUTH, false},
                 {BOTH, "AUTH EXTERNAL 30\r\nFOO\r\n", OK UNKNOWN, 0, SASL_WAIT_BEGIN, false},
-                {BOTH, "AUTH EXTERNAL 30\r\nAUTH EXTERNAL 30\r\n", OK UNKNOWN, 0, SASL_WAIT_BEGIN, false},
+                {BOTH, "AUTH EXTERNAL 30\r\nAUTH EXTERNAL 30\r\n", OK UNKNOWN, 0, SASL_WAIT_BEGIN,
+                 false},
                 {BOTH, "AUTH EXTERNAL 30\r\nDATA\r\n", OK UNKNOWN, 0, SASL_WAIT_BEGIN, false},
                 /* What was agreed on is void when the client starts again. */
                 {BOTH, "AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nCANCEL\r\n", OK AGREE REJECTED, 0,
                  SASL_WAIT_AUTH, false},
-                {BOTH, "AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nERROR\r\nAUTH EXTERNAL 30\r\nBEGIN\r\n",
+                {BOTH,
+                 "AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nERROR\r\nAUTH EXTERNAL 30\r\nBEGIN\r\n",
                  OK AGREE REJECTED OK, 0, SASL_DONE, false},
         };
 

@@ -37,8 +37,8 @@ struct item {
 
 static bool holds(const struct table *t, const struct item *item) {
         TABLE_FOREACH_HASH(node, t, item->node.hash)
-                if (node == &item->node)
-                        return true;
+        if (node == &item->node)
+                return true;
         return false;
 }
 
