@@ -27,16 +27,35 @@ class Gate:
             server.settimeout(20 * scale())
             rogue_portal.make_libexec(libexec, env.build, env.source, control)
             self.sidebus = env.own_sidebus(ready=False, extra_env={"SIDEBUS_LIBEXECDIR": libexec})
-            client, _ = server.accept()
+            try:
+                client, _ = server.accept()
+            except TimeoutError:
+                raise AssertionError("sbportal was not started:\n" + self.sidebus.log()) from None
             with client:
                 _, (fd,), _, _ = socket.recv_fds(client, 16, 1)
         stream = Gio.Socket.new_from_fd(fd).connection_factory_create_connection()
         self.bus = Gio.DBusConnection.new_sync(
             stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
         self.sidebus.wait_ready()
+        self._wake()
         self.signals = []
         self.bus.signal_subscribe(None, REQUEST, None, None, None, Gio.DBusSignalFlags.NONE,
                                   lambda *s: self.signals.append((s[2], s[4], s[5])))
+
+    def _wake(self):
+        """Waits for a first answer.
+
+        A server of sd-bus that reads BEGIN and a message at once sees the message only when more
+        comes; sbportal never sends that soon."""
+        answers = []
+
+        def ask():
+            if not answers:
+                self.bus.call(None, PATH, PEER, "Ping", None, None, Gio.DBusCallFlags.NONE, -1,
+                              None, lambda *_: answers.append(True))
+            pump()
+            return answers
+        wait_for("the gate to answer", ask)
 
     def call(self, path, interface, member, arguments=None):
         reply = self.bus.call_sync(None, path, interface, member, arguments, None,
@@ -47,6 +66,7 @@ class Gate:
         try:
             reply = self.call(*call)
         except GLib.Error as e:
+            assert error_name(e), f"{call}: {e}; the log:\n{self.sidebus.log()}"
             return error_name(e)
         raise AssertionError(f"{call} passed the gate: {reply}")
 
@@ -233,7 +253,7 @@ def test_gate_descriptors(env):
                                                  int(20000 * scale()), fds, None)
             raise AssertionError("passed")
         except GLib.Error as e:
-            assert error_name(e), e
+            assert error_name(e), f"{e}; the log:\n{gate.sidebus.log()}"
     os.close(fd)
     wait_for("the descriptors to be closed",
              lambda: len(os.listdir(f"/proc/{pid}/fd")) <= before)
