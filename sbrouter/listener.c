@@ -2,6 +2,7 @@
 #include "sbrouter/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <linux/vm_sockets.h>
@@ -21,14 +22,16 @@ enum {
 static int on_ready(struct loop_source *s, uint32_t events);
 
 int listener_new(struct router *r, int take_fd, uint32_t flags, uint32_t cid) {
-        struct listener *l = calloc(1, sizeof(*l));
-        int v;
+        _cleanup_close_ int fd = take_fd;
+        struct listener *l;
+        int v = fcntl(fd, F_GETFL);
 
-        if (!l) {
-                (void)fd_close(take_fd);
+        if (v < 0 || !(v & O_NONBLOCK))
+                return -EINVAL;
+        l = calloc(1, sizeof(*l));
+        if (!l)
                 return -ENOMEM;
-        }
-        l->source = (struct loop_source){.fd = take_fd, .fn = on_ready};
+        l->source = (struct loop_source){.fd = TAKE_FD(fd), .fn = on_ready};
         l->router = r;
         l->flags = flags;
         l->cid = cid;

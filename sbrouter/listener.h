@@ -22,6 +22,9 @@ struct listener {
         unsigned n_half_open;
 };
 
-/* Takes fd, also on failure.  The router owns the listener.  0 or a negative errno. */
+/*
+ * Takes fd, also on failure; the router owns the listener.  0 or a negative errno:
+ * -EINVAL when fd would block, for one accept4() too many would then stop the bus.
+ */
 int listener_new(struct router *r, int take_fd, uint32_t flags, uint32_t cid);
 struct listener *listener_free(struct listener *l);

@@ -29,11 +29,13 @@ static int on_config(void *self, struct ipc_msg *m) {
 static int on_listen(void *self, struct ipc_msg *m) {
         const struct ipc_router_listen *listen = ipc_body(m, ROUTER_LISTEN);
         struct router *r = self;
+        int v;
 
         if (r->bus == ROUTER_UNCONFIGURED || (listen->flags & ~(uint32_t)IPC_LISTEN_ALL) ||
             ((listen->flags & IPC_LISTEN_CID) != 0) != (listen->cid != 0))
                 return IPC_E_VIOLATION;
-        return listener_new(r, ipc_take_fd(m, 0), listen->flags, listen->cid);
+        v = listener_new(r, ipc_take_fd(m, 0), listen->flags, listen->cid);
+        return v == -EINVAL ? IPC_E_VIOLATION : v;
 }
 
 /* A socketpair's end is a client like any other, known by who holds the other end. */

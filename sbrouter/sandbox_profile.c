@@ -30,6 +30,7 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(close),
         /* listener.c; there is no socket(), so only what listens already can bring new streams */
         ANY(accept4),
+        WITH(fcntl, 1, F_GETFL),
         {.nr = SCMP_SYS(getsockopt), /* credentials.c */
          .n_args = 2,
          .args = {{1, UINT32_MAX, SOL_SOCKET}, {2, UINT32_MAX, SO_PEERCRED}}},

@@ -48,6 +48,12 @@ class Client(RawClient):
             if say_hello:
                 self.name = self.say_hello()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def plain_line(self):
         while b"\n" not in self.buffer:
             assert self._more(), f"hung up after {self.buffer!r}"
@@ -176,6 +182,7 @@ class Supervised(Router):
         with socket.socket(socket.AF_UNIX) as s:
             s.bind(path)
             s.listen(64)
+            s.setblocking(False)
             self.say("ROUTER_LISTEN", struct.pack("=II", flags, cid), [s])
         return path
 
