@@ -85,7 +85,8 @@ static char *text_of(sd_bus_message *m) {
 /* Rebuilds in (freed) as member's arguments.  *ret_text when it succeeds. */
 static int rebuild(const char *member, struct asked *a, sd_bus_message *in, char **ret_text,
                    const char **ret_culprit) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *owned = in, *out = new_message();
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *owned _unused_ = in;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *out = new_message();
         struct portal_rebuild rb = {
                 .method = portal_find_method(FC, member),
                 .translate = translate,
