@@ -335,6 +335,16 @@ def test_special_files(env):
         not_opened(env, request, before)
 
 
+def test_file_for_directory(env):
+    """a file where a directory was asked for, and the reverse, are not exported"""
+    host = env.host_file("d/file", b"x")
+    before = env.sidebus.exported()
+    for picked, directory in ((os.path.dirname(host), False), (host, True)):
+        request = env.client().open_file(directory=GLib.Variant("b", directory))
+        env.dialog().pick(picked)
+        not_opened(env, request, before)
+
+
 def test_bad_uris(env):
     """what a broken backend may answer: no such file, no file URI, no path"""
     before = env.sidebus.exported()

@@ -210,8 +210,8 @@ class HostSession:
         """portal: xdg-desktop-portal and the file chooser run.  activatable: the bus can start
         xdg-desktop-portal by name."""
         self.directory = directory
-        for name in ("run", "home", "data/applications", "config", "state", "cache", "portals",
-                     "services"):
+        for name in ("run", "home", "data/applications", "config", "state", "cache", "tmp",
+                     "portals", "services"):
             os.makedirs(self.file(name), mode=0o700)
         self.address = "unix:path=" + self.file("run/bus")
         self.env = self._environment()
@@ -237,7 +237,7 @@ class HostSession:
         env = {name: os.environ[name] for name in ("PATH", "USER", "LOGNAME", "LANG",
                                                     "ASAN_OPTIONS", "UBSAN_OPTIONS")
                if name in os.environ}
-        env.update(HOME=self.home, XDG_RUNTIME_DIR=self.file("run"),
+        env.update(HOME=self.home, TMPDIR=self.file("tmp"), XDG_RUNTIME_DIR=self.file("run"),
                    XDG_DATA_HOME=self.file("data"), XDG_CONFIG_HOME=self.file("config"),
                    XDG_STATE_HOME=self.file("state"), XDG_CACHE_HOME=self.file("cache"),
                    XDG_CURRENT_DESKTOP="sidebustest", XDG_DESKTOP_PORTAL_DIR=self.file("portals"),
