@@ -60,7 +60,8 @@ static size_t utf8_decode(const unsigned char *s, size_t n, uint32_t *ret) {
         static const struct {
                 unsigned char mask, lead;
                 uint32_t least;
-        } forms[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+        } forms[] = {
+                {0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
 
         for (size_t k = 0; k < ELEMENTSOF(forms); k++) {
                 uint32_t c;

@@ -29,8 +29,9 @@ char *escape_display(const char *in, size_t max);
 
 /*
  * The path of a file URI (RFC 8089): "file:///p", "file://localhost/p",
- * "file:/p", percent-decoded.  No query, no fragment, no NUL, absolute.  Returns
- * a new string (raw bytes, not always UTF-8), or NULL for anything else.
+ * "file:/p", percent-decoded.  No query, no fragment, no NUL, absolute; as in GLib
+ * an encoded '/' is refused, it would be another path than it looks.  Returns a new
+ * string (raw bytes, not always UTF-8), or NULL for anything else.
  */
 char *uri_to_path(const char *uri);
 

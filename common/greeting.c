@@ -39,7 +39,8 @@ static int find_line(const char *p, size_t n, struct slice *ret) {
         size_t most = n < LIMIT_GREETING_LINE ? n : LIMIT_GREETING_LINE;
 
         for (size_t i = 0; i < most; i++) {
-                if (i < strlen(MAGIC) ? p[i] != MAGIC[i] : (p[i] < ' ' || p[i] > '~') && p[i] != '\n')
+                if (i < strlen(MAGIC) ? p[i] != MAGIC[i]
+                                      : (p[i] < ' ' || p[i] > '~') && p[i] != '\n')
                         return GREETING_E_LINE;
                 if (p[i] == '\n') {
                         *ret = (struct slice){p, i};
@@ -99,7 +100,8 @@ static bool parse_u32(struct slice s, uint32_t least, uint32_t most, uint32_t *r
 }
 
 /* The next "key=value" of *rest. */
-static int next_pair(struct slice *rest, bool *more, struct slice *ret_key, struct slice *ret_value) {
+static int next_pair(struct slice *rest, bool *more, struct slice *ret_key,
+                     struct slice *ret_value) {
         struct slice word = cut_word(rest, more);
         const char *equals = memchr(word.p, '=', word.n);
 
@@ -195,14 +197,16 @@ const char *greeting_error_name(int e) {
 }
 
 static size_t finish(int n) {
-        assert(n > 0 && (unsigned)n < LIMIT_GREETING_LINE); /* we made it: all its parts are short */
+        /* we made it: all its parts are short */
+        assert(n > 0 && (unsigned)n < LIMIT_GREETING_LINE);
         return (size_t)n;
 }
 
 size_t greeting_format_client(char buf[LIMIT_GREETING_LINE], uint32_t uid, uint32_t pid) {
         if (pid == 0)
                 return finish(snprintf(buf, LIMIT_GREETING_LINE, MAGIC "1 CLIENT uid=%u\n", uid));
-        return finish(snprintf(buf, LIMIT_GREETING_LINE, MAGIC "1 CLIENT uid=%u pid=%u\n", uid, pid));
+        return finish(
+                snprintf(buf, LIMIT_GREETING_LINE, MAGIC "1 CLIENT uid=%u pid=%u\n", uid, pid));
 }
 
 size_t greeting_format_ok(char buf[LIMIT_GREETING_LINE], const char *token) {
@@ -213,8 +217,8 @@ size_t greeting_format_ok(char buf[LIMIT_GREETING_LINE], const char *token) {
 }
 
 size_t greeting_format_error(char buf[LIMIT_GREETING_LINE], int e) {
-        return finish(snprintf(buf, LIMIT_GREETING_LINE, MAGIC "1 ERROR %s\n",
-                               greeting_error_name(e)));
+        return finish(
+                snprintf(buf, LIMIT_GREETING_LINE, MAGIC "1 ERROR %s\n", greeting_error_name(e)));
 }
 
 static int on_answer_pair(void *arg, struct slice key, struct slice value) {

@@ -89,18 +89,21 @@ static int remove_stale(const struct address *a) {
                                : log_error_errno(errno, "cannot listen on %s", ESCAPED(a->path));
         if (!S_ISSOCK(st.st_mode)) {
                 log_error("cannot listen on %s: something that is not a socket is there: move it "
-                          "away or choose another --listen", ESCAPED(a->path));
+                          "away or choose another --listen",
+                          ESCAPED(a->path));
                 return -EEXIST;
         }
         fd = connect_address(a);
         if (fd >= 0 || fd == -EAGAIN || fd == -EPROTOTYPE) /* live; its queue full; a datagram's */
                 return in_use(ESCAPED(a->path));
         if (fd != -ECONNREFUSED)
-                return log_error_errno(fd, "cannot listen on %s: a socket is there which does not "
-                                           "answer: remove it or choose another --listen",
+                return log_error_errno(fd,
+                                       "cannot listen on %s: a socket is there which does not "
+                                       "answer: remove it or choose another --listen",
                                        ESCAPED(a->path));
         if (unlink(a->path) < 0 && errno != ENOENT)
-                return log_error_errno(errno, "cannot remove the stale socket %s", ESCAPED(a->path));
+                return log_error_errno(errno, "cannot remove the stale socket %s",
+                                       ESCAPED(a->path));
         return 0;
 }
 
@@ -129,12 +132,15 @@ static int bind_vsock(int fd, const struct address *a) {
                 return 0;
         if (errno == EADDRINUSE) {
                 log_error("vsock port %u is in use, by another VM's instance or another program: "
-                          "stop it or choose another --listen", a->port);
+                          "stop it or choose another --listen",
+                          a->port);
                 return -EADDRINUSE;
         }
         if (errno == EACCES)
-                return log_error_errno(errno, "vsock port %u: ports below 1024 are for root, choose "
-                                              "another --listen", a->port);
+                return log_error_errno(errno,
+                                       "vsock port %u: ports below 1024 are for root, choose "
+                                       "another --listen",
+                                       a->port);
         return log_error_errno(errno, "cannot listen on vsock port %u", a->port);
 }
 

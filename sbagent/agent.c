@@ -15,11 +15,11 @@
 #include "common/log.h"
 #include "sbagent/client.h"
 
-#define ACCEPT_BATCH     16u      /* then the clients that are there have their turn */
-#define RESUME_USEC      1000000u /* descriptors may be free again */
-#define QUIET_USEC       10000000u
-#define REPORT_USEC      1000000u
-#define TIMER_ACCURACY   10000u
+#define ACCEPT_BATCH   16u      /* then the clients that are there have their turn */
+#define RESUME_USEC    1000000u /* descriptors may be free again */
+#define QUIET_USEC     10000000u
+#define REPORT_USEC    1000000u
+#define TIMER_ACCURACY 10000u
 
 uint64_t agent_now(const struct agent *a) {
         uint64_t now = 0;
@@ -82,7 +82,8 @@ static int on_report(sd_event_source *source, uint64_t usec, void *userdata) {
                 return 0;
         }
         log_warning("the host does not answer on %s: %s", a->config->host, a->reason);
-        (void)sd_notifyf(0, "STATUS=The host does not answer on %s: %s", a->config->host, a->reason);
+        (void)sd_notifyf(0, "STATUS=The host does not answer on %s: %s", a->config->host,
+                         a->reason);
         return 0;
 }
 

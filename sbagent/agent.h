@@ -33,8 +33,8 @@ struct agent {
         sd_event_source *report; /* when a change of the host's state may be told */
         enum host_state reported;
         uint64_t next_report;
-        uint64_t quiet_until;    /* of log lines that clients cause */
-        uint64_t unsaid;         /* lines not logged since */
+        uint64_t quiet_until; /* of log lines that clients cause */
+        uint64_t unsaid;      /* lines not logged since */
         /* What is read and can be written at once never needs memory of its own. */
         uint8_t scratch[LIMIT_AGENT_BUFFER];
 };

@@ -49,8 +49,8 @@ static int watch(struct client_end *end, uint32_t events) {
         r = sd_event_source_set_io_events(end->io, events);
         if (r < 0)
                 return r;
-        return sd_event_source_set_enabled(end->io, events == 0 && end->gone ? SD_EVENT_OFF
-                                                                              : SD_EVENT_ON);
+        return sd_event_source_set_enabled(end->io,
+                                           events == 0 && end->gone ? SD_EVENT_OFF : SD_EVENT_ON);
 }
 
 static void end_close(struct client_end *end) {
@@ -99,7 +99,8 @@ static int refuse_no_host(struct client *c) {
 
         (void)snprintf(text, sizeof(text),
                        "sidebus: the host does not answer on %s (%s); is sidebus@VM running on the "
-                       "host?", c->agent->config->host, c->agent->reason);
+                       "host?",
+                       c->agent->config->host, c->agent->reason);
         return refuse(c, text);
 }
 
@@ -226,6 +227,8 @@ static int attempt_on_timer(struct client *c) {
 }
 
 static int connecting_on_host(struct client *c, uint32_t revents) {
+        /* A process of another pid namespace has none here. */
+        uint32_t pid = c->credentials.pid > 0 ? (uint32_t)c->credentials.pid : 0;
         char line[LIMIT_GREETING_LINE];
         socklen_t n = sizeof(int);
         int e = 0, r;
@@ -235,10 +238,7 @@ static int connecting_on_host(struct client *c, uint32_t revents) {
                 return -errno;
         if (e != 0)
                 return attempt_failed(c, strerror(e));
-        /* Other pid namespaces' processes have no pid here. */
-        r = flow_put(&c->up, line,
-                     greeting_format_client(line, c->credentials.uid,
-                                            c->credentials.pid > 0 ? (uint32_t)c->credentials.pid : 0));
+        r = flow_put(&c->up, line, greeting_format_client(line, c->credentials.uid, pid));
         if (r < 0)
                 return r;
         c->state = CLIENT_GREETING;
@@ -253,8 +253,8 @@ static int refused_by_host(struct client *c, const char *what, const char *detai
 
         agent_host_succeeded(c->agent); /* there is somebody: no reason to wait */
         c->probe = false;
-        (void)snprintf(text, sizeof(text), "sidebus: the host on %s %s%s", c->agent->config->host, what,
-                       detail);
+        (void)snprintf(text, sizeof(text), "sidebus: the host on %s %s%s", c->agent->config->host,
+                       what, detail);
         if (agent_may_log(c->agent))
                 log_warning("%s", text);
         return refuse(c, text);
@@ -309,7 +309,8 @@ static int greeting_on_host(struct client *c, uint32_t revents) {
         }
         if (!(revents & (EPOLLIN | EPOLLHUP | EPOLLERR)))
                 return 0;
-        n = recv(c->host.fd, c->answer + c->n_answer, sizeof(c->answer) - c->n_answer, MSG_DONTWAIT);
+        n = recv(c->host.fd, c->answer + c->n_answer, sizeof(c->answer) - c->n_answer,
+                 MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
         if (n < 0)

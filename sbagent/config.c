@@ -98,9 +98,11 @@ static const struct row {
         [SETTING_PORT] = {{"--port", "SIDEBUS_PORT", "sidebus.port"}, parse_port},
         [SETTING_CID] = {{"--cid", "SIDEBUS_CID", "sidebus.cid"}, parse_cid},
         [SETTING_CONNECT_TIMEOUT] = {{"--connect-timeout", "SIDEBUS_CONNECT_TIMEOUT",
-                                      "sidebus.connect-timeout"}, parse_connect_timeout},
+                                      "sidebus.connect-timeout"},
+                                     parse_connect_timeout},
         [SETTING_HALF_CLOSE_TIMEOUT] = {{"--half-close-timeout", "SIDEBUS_HALF_CLOSE_TIMEOUT",
-                                         "sidebus.half-close-timeout"}, parse_half_close_timeout},
+                                         "sidebus.half-close-timeout"},
+                                        parse_half_close_timeout},
 };
 
 static const char *const source_names[N_CONFIG_SOURCES] = {
@@ -194,7 +196,8 @@ static int gather_credentials(struct config_values *v) {
                 return 0;
         dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dir < 0)
-                return log_error_errno(errno, "environment CREDENTIALS_DIRECTORY: %s", ESCAPED(path));
+                return log_error_errno(errno, "environment CREDENTIALS_DIRECTORY: %s",
+                                       ESCAPED(path));
         for (size_t s = 0; s < N_SETTINGS; s++) {
                 const char *name = rows[s].name[CONFIG_CREDENTIAL];
                 int r = read_credential(dir, name, v->credentials[s]);
@@ -210,7 +213,8 @@ static int gather_credentials(struct config_values *v) {
 }
 
 int config_gather(struct config_values *v, int argc, char **argv) {
-        static const char summary[] = "Carries programs of this guest to the sidebus instance on the host.";
+        static const char summary[] =
+                "Carries programs of this guest to the sidebus instance on the host.";
         int r = options_parse(options, "sbagent", summary, argc, argv, v);
 
         if (r == OPTIONS_E_DONE)
@@ -237,8 +241,9 @@ static int choose_host(const struct config_values *v, bool use[N_SETTINGS]) {
         size_t connect = source_of(v, SETTING_CONNECT), port = source_of(v, SETTING_PORT);
 
         if (connect == N_CONFIG_SOURCES && port == N_CONFIG_SOURCES) {
-                log_error("where is the host?  Give the VM the systemd credential sidebus.port (the "
-                          "vsock port of sidebus on the host), or use --port PORT or --connect ADDRESS");
+                log_error("where is the host?  Give the VM the systemd credential sidebus.port "
+                          "(the vsock port of sidebus on the host), or use --port PORT or "
+                          "--connect ADDRESS");
                 return CONFIG_E_VALUE;
         }
         if (connect == port) {

@@ -18,7 +18,8 @@ static int adopt(struct listeners *l, int fd) {
 
         if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
                 log_error("descriptor %d from systemd is not a listening unix stream socket: the "
-                          "socket unit needs ListenStream=/PATH and Accept=no", fd);
+                          "socket unit needs ListenStream=/PATH and Accept=no",
+                          fd);
                 return -EINVAL;
         }
         flags = fcntl(fd, F_GETFL);

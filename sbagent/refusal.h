@@ -22,7 +22,7 @@
 #define REFUSAL_OUT (LIMIT_SASL_LINES * 40 + REFUSAL_TEXT + 256)
 
 enum {
-        REFUSAL_E_DONE = 1, /* the error is in out: send it, then close */
+        REFUSAL_E_DONE = 1,  /* the error is in out: send it, then close */
         REFUSAL_E_VIOLATION, /* no D-Bus client, or one that asks too much: close */
 };
 
@@ -38,9 +38,9 @@ enum refusal_phase {
 struct refusal {
         enum refusal_phase phase;
         unsigned lines;
-        size_t n_line;  /* bytes of the current line, also of those not kept */
-        bool cr;        /* its last byte was CR */
-        char line[40];  /* its beginning, NUL-terminated */
+        size_t n_line; /* bytes of the current line, also of those not kept */
+        bool cr;       /* its last byte was CR */
+        char line[40]; /* its beginning, NUL-terminated */
         uint8_t head[16];
         size_t n_head;
         uint64_t skip; /* bytes left of a message that wants no answer */

@@ -9,11 +9,13 @@
 #include "common/cleanup.h"
 #include "common/limits.h"
 
+/* clang-format off */
 #define ANY(name) {SCMP_SYS(name), 0, {{0}}}
 /* Argument i of the call is exactly value. */
 #define IS(name, i, value) {SCMP_SYS(name), 1, {{(i), UINT64_C(0xffffffff), (uint64_t)(value)}}}
 /* None of the bits of argument i is set. */
 #define NONE_OF(name, i, bits) {SCMP_SYS(name), 1, {{(i), (uint64_t)(bits), 0}}}
+/* clang-format on */
 
 /* An end for each client and for its way to the host, and what the process itself holds. */
 static const struct sandbox_rlimit rlimits[] = {

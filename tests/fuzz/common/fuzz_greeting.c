@@ -13,10 +13,9 @@ static void check_opening(const uint8_t *data, size_t n) {
         struct greeting g, again;
         int r = greeting_parse(data, n, &g);
 
-        if (r != 0) {
-                assert(r != GREETING_E_MORE || n < LIMIT_GREETING_LINE);
+        assert(r != GREETING_E_MORE || n < LIMIT_GREETING_LINE);
+        if (r != 0)
                 return;
-        }
         assert(g.n <= n && g.n <= LIMIT_GREETING_LINE && data[g.n - 1] == '\n');
         assert(greeting_parse(data, g.n, &again) == 0 && again.n == g.n && again.verb == g.verb);
         assert(greeting_parse(data, g.n - 1, &again) == GREETING_E_MORE);
@@ -39,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         if (a.ok) {
                 size_t k = greeting_format_ok(buf, a.token);
 
-                assert(greeting_answer_parse(buf, k, &again) == 0 && strcmp(again.token, a.token) == 0);
+                assert(greeting_answer_parse(buf, k, &again) == 0 &&
+                       strcmp(again.token, a.token) == 0);
         }
         return 0;
 }

@@ -47,14 +47,20 @@ static void test_display(void) {
         check_display("Grüße, 世界 🙂", 100, "Grüße, 世界 🙂");
         check_display("a\tb\nc\rd\x1b[0m\x7f", 100, "a b cd[0m");
         check_display("\xc2\x85x\xe2\x80\xa8y\xe2\x80\xa9z", 100, "xyz");
-        check_display("\xe2\x80\xae" "gnp.exe\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\x8f\xd8\x9c", 100, "gnp.exe");
-        check_display("\xf3\xa0\x81\x81" "A", 100, "A"); /* tag A */
+        check_display("\xe2\x80\xae"
+                      "gnp.exe\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\x8f\xd8\x9c",
+                      100, "gnp.exe");
+        check_display("\xf3\xa0\x81\x81"
+                      "A",
+                      100, "A"); /* tag A */
         check_display("", 10, "");
         check_display("abc", 0, "");
 }
 
 static void test_display_invalid(void) {
-        check_display("a\x80" "b\xc3", 100, "ab");
+        check_display("a\x80"
+                      "b\xc3",
+                      100, "ab");
         check_display("\xc0\x80\xc1\xbf", 100, "");             /* overlong */
         check_display("\xe0\x80\xaf/\xed\xa0\x80|", 100, "/|"); /* overlong, surrogate */
         check_display("\xf4\x90\x80\x80\xf8\x88\x80\x80\x80.", 100, ".");
@@ -90,10 +96,26 @@ static void test_uri_to_path(void) {
 
 static void test_uri_to_path_refused(void) {
         static const char *const bad[] = {
-                "",           "/x",           "file:",          "file:x",         "file:../x",
-                "file://",    "file://host/", "file://host",    "file://localhost", "file:///a?b",
-                "file:///a#", "file:///%00",  "file:///a%2",    "file:///a%",     "file:///%zz",
-                "http:///a",  "file:///%2f",  "file:///..%2Fb", "file://localhostx/a", " file:///a",
+                "",
+                "/x",
+                "file:",
+                "file:x",
+                "file:../x",
+                "file://",
+                "file://host/",
+                "file://host",
+                "file://localhost",
+                "file:///a?b",
+                "file:///a#",
+                "file:///%00",
+                "file:///a%2",
+                "file:///a%",
+                "file:///%zz",
+                "http:///a",
+                "file:///%2f",
+                "file:///..%2Fb",
+                "file://localhostx/a",
+                " file:///a",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
@@ -134,7 +156,7 @@ static void test_uri_unescape(void) {
 TEST_MAIN({"log: every byte", test_log_bytes}, {"log: cut to size", test_log_cut},
           {"log: ESCAPED", test_log_macro}, {"display: text", test_display},
           {"display: invalid UTF-8", test_display_invalid},
-          {"display: cut at a character", test_display_boundary},
-          {"uri to path", test_uri_to_path}, {"uri to path: refused", test_uri_to_path_refused},
+          {"display: cut at a character", test_display_boundary}, {"uri to path", test_uri_to_path},
+          {"uri to path: refused", test_uri_to_path_refused},
           {"uri: round trip of every byte", test_uri_round_trip}, {"uri escape", test_uri_escape},
           {"uri unescape", test_uri_unescape})

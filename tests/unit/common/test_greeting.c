@@ -92,7 +92,8 @@ static void test_refused(void) {
                 CHECK_EQ_INT(r, rows[i].e);
                 CHECK_EQ_INT(g.n, 7);
         }
-        CHECK_EQ_INT(greeting_parse("SIDEBUS/1 CLI\0ENT\n", 18, &(struct greeting){0}), GREETING_E_LINE);
+        CHECK_EQ_INT(greeting_parse("SIDEBUS/1 CLI\0ENT\n", 18, &(struct greeting){0}),
+                     GREETING_E_LINE);
         CHECK_EQ_INT(greeting_parse("\0AUTH", 5, &(struct greeting){0}), GREETING_E_LINE);
 }
 
@@ -118,7 +119,8 @@ static void test_many_keys(void) {
         size_t n = strlen(s);
 
         for (unsigned i = 0; i < 48; i++, n += 5)
-                (void)snprintf(s + n, sizeof(s) - n, " %c%c=1", 'a' + (char)(i / 16), 'a' + (char)(i % 16));
+                (void)snprintf(s + n, sizeof(s) - n, " %c%c=1", 'a' + (char)(i / 16),
+                               'a' + (char)(i % 16));
         s[n] = '\n';
         CHECK_EQ_INT(greeting_parse(s, n + 1, &g), 0);
         CHECK_EQ_INT(g.n, n + 1);
@@ -180,6 +182,6 @@ static void test_answer_refused(void) {
 }
 
 TEST_MAIN({"client line: round trip", test_client}, {"accepted forms", test_forms},
-          {"refused lines", test_refused}, {"256 bytes", test_length}, {"many keys", test_many_keys},
-          {"answer OK", test_answer}, {"answer ERROR", test_answer_error},
-          {"answer refused", test_answer_refused})
+          {"refused lines", test_refused}, {"256 bytes", test_length},
+          {"many keys", test_many_keys}, {"answer OK", test_answer},
+          {"answer ERROR", test_answer_error}, {"answer refused", test_answer_refused})

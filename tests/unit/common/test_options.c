@@ -65,7 +65,8 @@ static void test_good(void) {
 }
 
 static void test_usage(void) {
-        static const char *const bad[] = {"x", "-n", "--nam", "--names", "--name", "--flag=1", "--", ""};
+        static const char *const bad[] = {"x",      "-n",       "--nam", "--names",
+                                          "--name", "--flag=1", "--",    ""};
         struct seen s;
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {

@@ -125,14 +125,16 @@ static void check_bad(enum setting s, const char *value, const char *source) {
 }
 
 static void test_bad_values(void) {
-        static const char *const seconds[] = {"", ".5", "5.", "5.0001", "0", "0.000", "3600.001",
-                                              "99999", "1 ", "-1", "1s"};
-        static const char *const ports[] = {"", "0", "4294967295", "1:2", " 1", "1\n", "0x1",
-                                            "111111111111111111111111111111111111111111111"};
+        static const char *const seconds[] = {"",         ".5",    "5.", "5.0001", "0", "0.000",
+                                              "3600.001", "99999", "1 ", "-1",     "1s"};
+        static const char *const ports[] = {
+                "",   "0",   "4294967295", "1:2",
+                " 1", "1\n", "0x1",        "111111111111111111111111111111111111111111111"};
         static const char *const modes[] = {"", "1777", "8", "0o66", "00600", "-1"};
 
         for (size_t i = 0; i < ELEMENTSOF(seconds); i++)
-                check_bad(SETTING_CONNECT_TIMEOUT, seconds[i], "environment SIDEBUS_CONNECT_TIMEOUT: ");
+                check_bad(SETTING_CONNECT_TIMEOUT, seconds[i],
+                          "environment SIDEBUS_CONNECT_TIMEOUT: ");
         for (size_t i = 0; i < ELEMENTSOF(ports); i++)
                 check_bad(SETTING_PORT, ports[i], "environment SIDEBUS_PORT: ");
         for (size_t i = 0; i < ELEMENTSOF(modes); i++)
@@ -144,7 +146,11 @@ static void test_seconds(void) {
         static const struct {
                 const char *s;
                 uint64_t us;
-        } rows[] = {{"1", 1000000}, {"0.001", 1000}, {"0.25", 250000}, {"3600", 3600000000}, {"12.5", 12500000}};
+        } rows[] = {{"1", 1000000},
+                    {"0.001", 1000},
+                    {"0.25", 250000},
+                    {"3600", 3600000000},
+                    {"12.5", 12500000}};
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 struct config_values v = {.given[SETTING_PORT][CONFIG_CREDENTIAL] = "1"};

@@ -38,7 +38,9 @@ static void rig_done(void) {
 static bool move(void) {
         bool moved;
 
-        CHECK_EQ_INT(flow_move(&rig.flow, rig.from, rig.to, rig.scratch, sizeof(rig.scratch), &moved), 0);
+        CHECK_EQ_INT(
+                flow_move(&rig.flow, rig.from, rig.to, rig.scratch, sizeof(rig.scratch), &moved),
+                0);
         return moved;
 }
 

@@ -28,10 +28,12 @@ static void test_sasl_clients(void) {
         /* libdbus and GDBus, step by step; sd-bus, all at once; zbus */
         check_talk("AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n", OK "ERROR\r\n");
         check_talk("AUTH\r\nAUTH EXTERNAL 31303030\r\n", "REJECTED EXTERNAL ANONYMOUS\r\n" OK);
-        check_talk("AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n", "DATA\r\n" OK "ERROR\r\n");
+        check_talk("AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n",
+                   "DATA\r\n" OK "ERROR\r\n");
         check_talk("AUTH ANONYMOUS 6c6962\r\nBEGIN\r\n", OK);
         check_talk("AUTH ANONYMOUS\r\n", OK);
-        check_talk("AUTH DBUS_COOKIE_SHA1 30\r\nAUTH ANONYMOUS\r\n", "REJECTED EXTERNAL ANONYMOUS\r\n" OK);
+        check_talk("AUTH DBUS_COOKIE_SHA1 30\r\nAUTH ANONYMOUS\r\n",
+                   "REJECTED EXTERNAL ANONYMOUS\r\n" OK);
 }
 
 static void test_sasl_states(void) {
@@ -49,7 +51,8 @@ static void test_sasl_states(void) {
 }
 
 static void test_sasl_violations(void) {
-        static const char *const bad[] = {"BEGIN\r\n", "AUTH\r\nBEGIN\r\n", "AUTH EXTERNAL\r\nBEGIN\r\n"};
+        static const char *const bad[] = {"BEGIN\r\n", "AUTH\r\nBEGIN\r\n",
+                                          "AUTH EXTERNAL\r\nBEGIN\r\n"};
         struct refusal r;
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)
