@@ -11,7 +11,7 @@ import time
 
 from rig import processes
 from rig.guest import FILE_CHOOSER, GLib, GuestClient
-from rig.processes import wait_for
+from rig.processes import sanitized, wait_for
 from rig.session import HostSession
 from rig.sidebus import in_namespace, left_behind
 
@@ -89,6 +89,8 @@ def test_no_privileges(env):
 
 def test_not_dumpable(env):
     """sbrouter and sbportal cannot be looked into, not even by the person's own programs"""
+    if sanitized(env.build):
+        return  # the leak checker looks into its own process by ptrace, so these builds let it
     for pid, argv in env.sidebus.children().items():
         if os.path.basename(argv[0]) not in ("sbrouter", "sbportal"):
             continue

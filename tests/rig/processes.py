@@ -20,6 +20,12 @@ def scale():
     return float(os.environ.get("SIDEBUS_TEST_PATIENCE", "1"))
 
 
+def sanitized(build):
+    """Whether the programs in build are instrumented (make check SAN=…)."""
+    with open(os.path.join(build, "sbrouter"), "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def wait_for(what, condition, seconds=20.0):
     """Polls condition() until it is true and returns its value; what says it in the error.
 
