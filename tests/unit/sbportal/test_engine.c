@@ -77,6 +77,7 @@ struct world {
         sd_bus_message *asked;  /* what the gate was called with */
         sd_bus_message *answer; /* what the guest got */
         sd_bus_message *signal;
+        unsigned unwanted; /* answers to calls that want none */
 };
 
 static int on_bus(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
@@ -90,6 +91,8 @@ static int on_bus(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
                 CHECK(sd_bus_reply_method_return(m, NULL) >= 0);
         else if (sd_bus_message_is_signal(m, NULL, NULL))
                 w->signal = sd_bus_message_ref(m);
+        else
+                w->unwanted++;
         return 1;
 }
 
@@ -239,6 +242,31 @@ static void test_plain_call_fails(void) {
         world_done(&w);
 }
 
+/* NO_REPLY_EXPECTED: the gate is asked, the guest gets neither the answer nor an error. */
+static void test_no_answer_wanted(void) {
+        struct world w;
+
+        world_init(&w);
+        for (unsigned i = 0; i < 3; i++) {
+                sd_bus_message *m = guest_call(&w, ":1.7", i < 2 ? "Ask" : "Nothing");
+
+                forget(&w);
+                CHECK(sd_bus_message_append(m, "sa{sv}", "", 0) >= 0);
+                CHECK(sd_bus_message_set_expect_reply(m, 0) >= 0);
+                CHECK(sd_bus_send(w.bus, m, NULL) >= 0);
+                sd_bus_message_unref(m);
+                settle(&w);
+                CHECK_EQ_INT(w.asked != NULL, i < 2);
+                if (i == 0)
+                        CHECK(sd_bus_reply_method_return(w.asked, "uasa{sv}", 7u, 0, 0) >= 0);
+                if (i == 1)
+                        CHECK(sd_bus_reply_method_errorf(w.asked, PORTAL_E_FAILED, "no") >= 0);
+                settle(&w);
+        }
+        CHECK_EQ_INT(w.unwanted, 0);
+        world_done(&w);
+}
+
 static void announce_departure(struct world *w, const char *sender, const char *name) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
@@ -340,5 +368,5 @@ static void test_request(void) {
 }
 
 TEST_MAIN({"plain call", test_plain_call}, {"plain call fails", test_plain_call_fails},
-          {"caller leaves", test_caller_leaves}, {"senders", test_senders},
+          {"no answer wanted", test_no_answer_wanted}, {"caller leaves", test_caller_leaves}, {"senders", test_senders},
           {"property", test_property}, {"request", test_request})
