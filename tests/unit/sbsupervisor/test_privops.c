@@ -10,7 +10,7 @@
 
 #include "tests/test.h"
 
-/* A tree: plain/ (the person's) and shared/ (a VM may write there). */
+/* A tree: plain/ (the person's) and guests/ (a VM may write there). */
 static char top[] = "/tmp/sidebus-privops-XXXXXX";
 static struct privop_root root;
 static struct privop_roots roots = {&root, 1};
@@ -35,22 +35,22 @@ static void make_tree(void) {
         struct stat st;
 
         CHECK(mkdtemp(top) != NULL);
-        CHECK(mkdir(at("plain"), 0700) == 0 && mkdir(at("shared"), 0700) == 0 &&
-              mkdir(at("shared/sub"), 0700) == 0 && mkdir(at("secret"), 0700) == 0);
+        CHECK(mkdir(at("plain"), 0700) == 0 && mkdir(at("guests"), 0700) == 0 &&
+              mkdir(at("guests/sub"), 0700) == 0 && mkdir(at("secret"), 0700) == 0);
         make_file("plain/file");
-        make_file("shared/file");
-        make_file("shared/sub/file");
+        make_file("guests/file");
+        make_file("guests/sub/file");
         make_file("secret/key");
         CHECK(symlink("file", at("plain/link")) == 0);
-        CHECK(symlink("../shared", at("plain/to-shared")) == 0);
+        CHECK(symlink("../guests", at("plain/to-guests")) == 0);
         CHECK(symlink("loop", at("plain/loop")) == 0);
         CHECK(symlink("nowhere", at("plain/dangling")) == 0);
-        CHECK(symlink("../secret/key", at("shared/planted")) == 0);
-        CHECK(symlink("../secret", at("shared/planted-dir")) == 0);
-        CHECK(symlink("/", at("shared/sub/slash")) == 0);
-        CHECK(symlink("sub/file", at("shared/inside")) == 0);
+        CHECK(symlink("../secret/key", at("guests/planted")) == 0);
+        CHECK(symlink("../secret", at("guests/planted-dir")) == 0);
+        CHECK(symlink("/", at("guests/sub/slash")) == 0);
+        CHECK(symlink("sub/file", at("guests/inside")) == 0);
         CHECK(mkfifo(at("plain/fifo"), 0600) == 0);
-        CHECK(stat(at("shared"), &st) == 0);
+        CHECK(stat(at("guests"), &st) == 0);
         root = (struct privop_root){st.st_dev, st.st_ino};
 }
 
@@ -74,24 +74,24 @@ static void test_picked(void) {
                 {"plain/../plain//file", "plain/file", 0},
                 {"plain/link", "plain/file", 0},
                 {"plain", "plain", 0},
-                {"shared/file", "shared/file", 0},
-                {"shared/sub/file", "shared/sub/file", 0},
-                {"plain/to-shared/file", "shared/file", 0},
-                {"shared", "shared", 0},
+                {"guests/file", "guests/file", 0},
+                {"guests/sub/file", "guests/sub/file", 0},
+                {"plain/to-guests/file", "guests/file", 0},
+                {"guests", "guests", 0},
                 {"plain/loop", NULL, PRIVOP_E_GONE},
                 {"plain/dangling", NULL, PRIVOP_E_GONE},
                 {"plain/missing", NULL, PRIVOP_E_GONE},
                 {"plain/file/x", NULL, PRIVOP_E_GONE},
                 {"plain/fifo", NULL, PRIVOP_E_KIND},
                 /* below what a VM may write, nothing that leads elsewhere */
-                {"shared/planted", NULL, PRIVOP_E_SYMLINK},
-                {"shared/planted-dir/key", NULL, PRIVOP_E_SYMLINK},
-                {"shared/inside", NULL, PRIVOP_E_SYMLINK},
-                {"shared/sub/slash", NULL, PRIVOP_E_SYMLINK},
-                {"shared/sub/slash/etc/passwd", NULL, PRIVOP_E_SYMLINK},
-                {"shared/../secret/key", NULL, PRIVOP_E_SYMLINK},
-                {"plain/to-shared/planted", NULL, PRIVOP_E_SYMLINK},
-                {"plain/to-shared/planted-dir/key", NULL, PRIVOP_E_SYMLINK},
+                {"guests/planted", NULL, PRIVOP_E_SYMLINK},
+                {"guests/planted-dir/key", NULL, PRIVOP_E_SYMLINK},
+                {"guests/inside", NULL, PRIVOP_E_SYMLINK},
+                {"guests/sub/slash", NULL, PRIVOP_E_SYMLINK},
+                {"guests/sub/slash/etc/passwd", NULL, PRIVOP_E_SYMLINK},
+                {"guests/../secret/key", NULL, PRIVOP_E_SYMLINK},
+                {"plain/to-guests/planted", NULL, PRIVOP_E_SYMLINK},
+                {"plain/to-guests/planted-dir/key", NULL, PRIVOP_E_SYMLINK},
         };
         char real[512];
 
@@ -116,7 +116,7 @@ static void test_rights(void) {
         CHECK_EQ_INT(fcntl(f.fd, F_GETFL) & O_NOFOLLOW, 0);
         CHECK_EQ_INT(fcntl(f.fd, F_GETFL) & O_PATH, O_PATH);
         privop_file_done(&f);
-        CHECK_EQ_INT(privop_open_picked(at("shared"), &roots, &f), 0);
+        CHECK_EQ_INT(privop_open_picked(at("guests"), &roots, &f), 0);
         CHECK(f.is_directory);
         privop_file_done(&f);
         if (geteuid() == 0) /* a file of another group can be made by root alone */
@@ -135,18 +135,18 @@ static void test_parent(void) {
                 {"plain/new", "plain", "new", 0, 0},
                 {"plain/file", "plain", "file", 0, 1},
                 {"plain/link", "plain", "file", 0, 1}, /* saved through the person's own link */
-                {"plain/to-shared/new", "shared", "new", 0, 0},
-                {"shared/file", "shared", "file", 0, 1},
+                {"plain/to-guests/new", "guests", "new", 0, 0},
+                {"guests/file", "guests", "file", 0, 1},
                 {"plain/dangling", NULL, NULL, PRIVOP_E_GONE, 0},
                 {"plain/fifo", NULL, NULL, PRIVOP_E_KIND, 0},
                 {"plain/file/new", NULL, NULL, PRIVOP_E_KIND, 0},
                 {"missing/new", NULL, NULL, PRIVOP_E_GONE, 0},
                 {"plain/..", NULL, NULL, PRIVOP_E_KIND, 0},
                 {"plain/", NULL, NULL, PRIVOP_E_KIND, 0},
-                {"shared", NULL, NULL, PRIVOP_E_KIND, 0},
-                {"shared/planted", NULL, NULL, PRIVOP_E_SYMLINK, 0},
-                {"shared/planted-dir/new", NULL, NULL, PRIVOP_E_SYMLINK, 0},
-                {"plain/to-shared/planted", NULL, NULL, PRIVOP_E_SYMLINK, 0},
+                {"guests", NULL, NULL, PRIVOP_E_KIND, 0},
+                {"guests/planted", NULL, NULL, PRIVOP_E_SYMLINK, 0},
+                {"guests/planted-dir/new", NULL, NULL, PRIVOP_E_SYMLINK, 0},
+                {"plain/to-guests/planted", NULL, NULL, PRIVOP_E_SYMLINK, 0},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -166,13 +166,13 @@ static void test_parent(void) {
 }
 
 static void test_beneath(void) {
-        CHECK_EQ_INT(privop_check_beneath(at("shared"), "file"), 0);
-        CHECK_EQ_INT(privop_check_beneath(at("shared"), "sub/file"), 0);
-        CHECK_EQ_INT(privop_check_beneath(at("shared"), "missing"), PRIVOP_E_GONE);
-        CHECK_EQ_INT(privop_check_beneath(at("shared"), "planted"), PRIVOP_E_SYMLINK);
-        CHECK_EQ_INT(privop_check_beneath(at("shared"), "planted-dir/key"), PRIVOP_E_SYMLINK);
-        CHECK_EQ_INT(privop_check_beneath(at("shared"), "../secret/key"), PRIVOP_E_SYMLINK);
-        CHECK_EQ_INT(privop_check_beneath(at("shared"), "/etc/passwd"), PRIVOP_E_SYMLINK);
+        CHECK_EQ_INT(privop_check_beneath(at("guests"), "file"), 0);
+        CHECK_EQ_INT(privop_check_beneath(at("guests"), "sub/file"), 0);
+        CHECK_EQ_INT(privop_check_beneath(at("guests"), "missing"), PRIVOP_E_GONE);
+        CHECK_EQ_INT(privop_check_beneath(at("guests"), "planted"), PRIVOP_E_SYMLINK);
+        CHECK_EQ_INT(privop_check_beneath(at("guests"), "planted-dir/key"), PRIVOP_E_SYMLINK);
+        CHECK_EQ_INT(privop_check_beneath(at("guests"), "../secret/key"), PRIVOP_E_SYMLINK);
+        CHECK_EQ_INT(privop_check_beneath(at("guests"), "/etc/passwd"), PRIVOP_E_SYMLINK);
         CHECK(privop_check_beneath(at("plain/file"), "x") > 0);
 }
 
