@@ -375,7 +375,8 @@ def test_runtime_directory_gone(env):
     """the runtime directory is removed under it: it says so, ends, and leaves nothing"""
     sidebus = env.own_sidebus(extra_env={"SIDEBUS_LOG_LEVEL": "err"})
     pids = list(sidebus.children())
-    shutil.rmtree(sidebus.file("rt"), ignore_errors=True)
+    os.rename(sidebus.file("rt"), sidebus.file("gone"))
+    shutil.rmtree(sidebus.file("gone"))
     assert sidebus.process.wait() > 0, sidebus.log()
     sidebus.notify.close()
     is_gone(sidebus, pids)

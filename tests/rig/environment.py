@@ -16,6 +16,7 @@ that broke them.
 """
 
 import os
+import re
 import shutil
 
 from . import virtiofsd
@@ -23,6 +24,10 @@ from .processes import descendants
 from .guest import GuestClient, pump
 from .session import HostSession
 from .sidebus import Agent, Sidebus
+
+
+# What a sanitizer or a failed assertion says in a program's log.
+FATAL = re.compile(r"ERROR: \w+Sanitizer|runtime error:|Assertion .* failed|forbids")
 
 
 class Env:
@@ -35,6 +40,7 @@ class Env:
         self.count = 0
         self.to_close = []
         self.log_start = {}
+        self.own = []  # programs that this test started, for their logs
 
     # --- one test ------------------------------------------------------------------------
 
@@ -60,9 +66,16 @@ class Env:
         self.to_close = []
         pump()
         self._settle()
+        errors += self._fatal([log for _, log in self.new_log().items()]
+                              + [part.log() for part in self.own])
+        self.own = []
         shutil.rmtree(self.tmp, ignore_errors=True)
         if errors:
-            raise AssertionError("while closing: " + "; ".join(errors))
+            raise AssertionError("after the test: " + "; ".join(errors))
+
+    @staticmethod
+    def _fatal(logs):
+        return [log[m.start():][:2000] for log in logs for m in [FATAL.search(log)] if m]
 
     def _settle(self):
         """The next test starts with no dialog open; a chain that died is started anew."""
@@ -89,10 +102,13 @@ class Env:
             session.kill()
 
     def stop(self):
+        logged = self._logged()
         self.stop_chain()
         session = self.shared.pop("session", None)
         if session:
             session.stop()
+        fatal = self._fatal([part.log() for _, part in logged])
+        assert not fatal, "\n".join(fatal)
 
     def directory(self):
         """A new directory with a short path; it goes when the run ends."""
@@ -151,7 +167,9 @@ class Env:
     def own_sidebus(self, session=None, **arguments):
         """Not stopped after the test: tests of the end of things use it."""
         session = session or self.session
-        return Sidebus(self.build, self.directory(), session.env, **arguments)
+        sidebus = Sidebus(self.build, self.directory(), session.env, **arguments)
+        self.own.append(sidebus)
+        return sidebus
 
     def own_agent(self, sidebus):
         return self.closing(Agent(self.build, self.directory(), sidebus.listen))
