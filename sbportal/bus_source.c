@@ -33,6 +33,7 @@ static void process(struct bus_source *s) {
         /* A connection that closes is gone through whole: each call in flight gets its error. */
         for (unsigned i = 0; r > 0 && (i < BATCH || !sd_bus_is_open(s->bus)); i++)
                 r = sd_bus_process(s->bus, NULL);
+        s->more = r > 0;
         if (r < 0 || !sd_bus_is_open(s->bus))
                 end(s, r < 0 && !is_disconnect(r) ? r : -ECONNRESET);
         else
@@ -68,7 +69,8 @@ static int on_prepare(_unused_ sd_event_source *source, void *userdata) {
         r = sd_event_source_set_io_events(s->io, (uint32_t)events);
         if (r < 0)
                 return r;
-        return sd_event_source_set_enabled(s->again, when == 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+        return sd_event_source_set_enabled(s->again, when == 0 || s->more ? SD_EVENT_ONESHOT
+                                                                          : SD_EVENT_OFF);
 }
 
 static int add_sources(struct bus_source *s, sd_event *event, int fd, int64_t priority) {

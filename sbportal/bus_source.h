@@ -25,6 +25,7 @@ struct bus_source {
         /* After each batch of messages; error is 0, or why the connection is no more. */
         void (*after)(void *userdata, struct bus_source *s, int error);
         void *userdata;
+        bool more;  /* a batch ended before the messages did */
         bool ended; /* after() was told */
 };
 

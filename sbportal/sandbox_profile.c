@@ -18,9 +18,10 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(recvmsg),
         ANY(sendmsg),
         ANY(close),
-        /* sd-event: the loop (glibc's epoll_wait is epoll_pwait on some architectures). */
+        /* sd-event: the loop (the wait has another name on some architectures, and in newer libraries). */
         ANY(epoll_wait),
         ANY(epoll_pwait),
+        ANY(epoll_pwait2),
         ANY(epoll_ctl),
         /* log.c, and the last words of a failed assertion: to the standard error and nowhere else. */
         IF(write, 0, UINT32_MAX, STDERR_FILENO),
