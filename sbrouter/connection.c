@@ -265,7 +265,7 @@ static int keep_rest(struct connection *c, const uint8_t *data, size_t n) {
             frame.n > PART_BYTES) {
                 size_t cap = n * 2 > IN_START_BYTES ? n * 2 : IN_START_BYTES;
 
-                c->in = blob_new(&c->router->pool, cap < frame.n ? cap : frame.n);
+                c->in = blob_new(&c->router->pool, cap < frame.n ? cap : frame.n, frame.n);
                 if (!c->in)
                         return -ENOMEM;
                 memcpy(c->in->data, data, n);

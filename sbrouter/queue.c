@@ -29,10 +29,10 @@ union fd_control {
         char buf[CMSG_SPACE(LIMIT_MESSAGE_FDS * sizeof(int))];
 };
 
-struct blob *blob_new(struct queue_pool *p, size_t cap) {
+struct blob *blob_new(struct queue_pool *p, size_t cap, size_t expected) {
         struct blob *b = p->blob;
 
-        if (b && b->cap >= cap) {
+        if (b && b->cap >= cap && b->cap / 2 <= expected) {
                 p->blob = NULL;
         } else {
                 b = malloc(sizeof(*b) + cap);
@@ -66,9 +66,8 @@ struct blob *blob_ref(struct blob *b) {
 struct blob *blob_unref(struct blob *b, struct queue_pool *p) {
         if (!b || --b->ref > 0)
                 return NULL;
-        /* A fresh large buffer costs a page fault per 4 KiB: keep one. */
-        if (b->cap >= SPARE_BLOB_MIN && b->cap <= SPARE_BLOB_MAX &&
-            (!p->blob || p->blob->cap < b->cap)) {
+        /* A fresh large buffer costs a page fault per 4 KiB: keep the last one, the next may be alike. */
+        if (b->cap >= SPARE_BLOB_MIN && b->cap <= SPARE_BLOB_MAX) {
                 free(p->blob);
                 p->blob = b;
         } else {

@@ -49,8 +49,13 @@ enum {
 
 void queue_pool_done(struct queue_pool *p);
 
-/* NULL: out of memory.  The pool may return more room than was asked for. */
-struct blob *blob_new(struct queue_pool *p, size_t cap);
+/*
+ * Room for cap bytes now, and for expected (>= cap) in the end.  It may come with
+ * more room, but never with more than twice expected: else small bodies that lie
+ * in large spares would make a queue's memory many times what it is charged for.
+ * NULL: out of memory.
+ */
+struct blob *blob_new(struct queue_pool *p, size_t cap, size_t expected);
 /* Makes room for cap bytes; the content stays.  Only with one reference.  0 or -ENOMEM. */
 int blob_grow(struct blob **b, size_t cap);
 struct blob *blob_ref(struct blob *b);

@@ -44,7 +44,7 @@ static int parcel_init(struct parcel *p, struct router *r, struct connection *se
                 p->packet.blob = p->blob = blob_ref(blob);
                 return 0;
         }
-        p->blob = blob_new(&r->pool, m->frame.n_body);
+        p->blob = blob_new(&r->pool, m->frame.n_body, m->frame.n_body);
         if (!p->blob)
                 return -ENOMEM;
         memcpy(p->blob->data, m->body, m->frame.n_body);

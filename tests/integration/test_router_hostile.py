@@ -297,6 +297,27 @@ def test_slow_subscriber(env):
     assert "does not read" in bus.router.log()
 
 
+def test_memory_of_a_full_queue(env):
+    """small bodies after large ones, unread: the bus takes no more memory than it counts"""
+    bus = Bus(env)
+    slow, reader, sender = bus.client(), bus.client(), bus.client()
+
+    def unicast(to, size):
+        body = GLib.Variant.new_tuple(GLib.Variant.new_from_bytes(
+            GLib.VariantType("ay"), GLib.Bytes.new(bytes(size)), True))
+        sender.send(signal("M", body, destination=to.name))
+
+    before = bus.router.resident()
+    for _ in range(40):
+        unicast(reader, 2 << 20)  # leaves a large spare buffer behind ...
+        assert sender.alive()
+        reader.signals()
+        unicast(slow, 20000)  # ... that this must not be kept in
+        assert sender.alive()
+    grown = bus.router.resident() - before
+    assert grown < (16384 if scale() == 1 else 1 << 19), grown
+
+
 def test_slow_callee(env):
     """calls to one who does not read: LimitsExceeded for the caller, and nobody is closed"""
     bus = Bus(env)

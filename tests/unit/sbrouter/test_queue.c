@@ -47,7 +47,7 @@ static void put(struct rig *g, unsigned k, size_t n, struct fd_list *fds) {
 }
 
 static void put_blob(struct rig *g, unsigned k, size_t n) {
-        struct blob *b = blob_new(&g->pool, n + 5);
+        struct blob *b = blob_new(&g->pool, n + 5, n + 5);
 
         for (size_t i = 0; i < n; i++)
                 b->data[5 + i] = byte_of(k, i);
@@ -236,7 +236,7 @@ static void test_gone(void) {
 
 static void test_blob(void) {
         struct queue_pool pool = {0};
-        struct blob *b = blob_new(&pool, 100), *c;
+        struct blob *b = blob_new(&pool, 100, 1000000), *c;
 
         memcpy(b->data, "kept", 5);
         CHECK_EQ_INT(blob_grow(&b, 1000000), 0);
@@ -248,8 +248,11 @@ static void test_blob(void) {
         CHECK(!blob_unref(b, &pool));
         CHECK_EQ_INT(b->ref, 1);
         CHECK(!blob_unref(b, &pool));
-        c = blob_new(&pool, 500000); /* the spare one comes back */
+        c = blob_new(&pool, 65536, 500000); /* the spare one comes back */
         CHECK(c == b && c->ref == 1 && c->cap >= 500000);
+        blob_unref(c, &pool);
+        c = blob_new(&pool, 20000, 20000); /* but not for something much smaller */
+        CHECK(c != b && c->cap < 40000);
         blob_unref(c, &pool);
         CHECK(!blob_unref(NULL, &pool));
         queue_pool_done(&pool);
