@@ -51,10 +51,10 @@ struct bytes {
         char data[LIMIT_STRING_BYTES];
 };
 
-/* --- copying by type ------------------------------------------------------------------------------ */
+/* --- copying by type -------------------------------------------------------------------------- */
 
-static int copy_string(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out, char type,
-                       enum portal_role role) {
+static int copy_string(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out,
+                       char type, enum portal_role role) {
         _cleanup_free_ char *text = NULL;
         const char *s;
         int r;
@@ -184,7 +184,7 @@ static int copy_value(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_mess
         return PORTAL_REBUILD_E_TYPE; /* variants, dictionaries, descriptors: by role only */
 }
 
-/* --- values with a role of their own -------------------------------------------------------------- */
+/* --- values with a role of their own ---------------------------------------------------------- */
 
 #define BASENAME_BYTES 255 /* NAME_MAX, without the NUL */
 
@@ -326,7 +326,7 @@ static bool is_translated(enum portal_role role) {
                role == PORTAL_HANDLE_TOKEN || role == PORTAL_GUEST_PATH;
 }
 
-/* --- options -------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------- */
 
 /* Opens "key: variant(type)" in out; close_entry() ends it. */
 static int open_entry(sd_bus_message *out, const char *key, const char *type) {

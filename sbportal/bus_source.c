@@ -69,8 +69,8 @@ static int on_prepare(_unused_ sd_event_source *source, void *userdata) {
         r = sd_event_source_set_io_events(s->io, (uint32_t)events);
         if (r < 0)
                 return r;
-        return sd_event_source_set_enabled(s->again, when == 0 || s->more ? SD_EVENT_ONESHOT
-                                                                          : SD_EVENT_OFF);
+        return sd_event_source_set_enabled(s->again,
+                                           when == 0 || s->more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
 static int add_sources(struct bus_source *s, sd_event *event, int fd, int64_t priority) {

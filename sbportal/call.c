@@ -93,14 +93,16 @@ static bool is_portal_error(const char *name) {
 int call_reply_gate_error(struct call *c, sd_bus_message *answer) {
         const sd_bus_error *e = sd_bus_message_get_error(answer);
 
-        return reply_error(&c->t->vm, c->message, is_portal_error(e->name) ? e->name : PORTAL_E_FAILED,
-                           "%s", e->message ?: "The call failed");
+        return reply_error(&c->t->vm, c->message,
+                           is_portal_error(e->name) ? e->name : PORTAL_E_FAILED, "%s",
+                           e->message ?: "The call failed");
 }
 
 int call_reply_gate_broken(struct call *c) {
         guest_log_warning(&c->t->log, "the gate's reply to %s is not of the agreed form",
                           sd_bus_message_get_member(c->message));
-        return reply_error(&c->t->vm, c->message, PORTAL_E_FAILED, "The portal's answer was not valid");
+        return reply_error(&c->t->vm, c->message, PORTAL_E_FAILED,
+                           "The portal's answer was not valid");
 }
 
 struct call *call_by_handle(struct translator *t, const char *path) {

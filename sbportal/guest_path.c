@@ -10,7 +10,7 @@
 #include "common/escape.h"
 #include "common/limits.h"
 
-#define HEX "0123456789abcdef"
+#define HEX        "0123456789abcdef"
 #define DOC_ID_MAX 16 /* the document portal prints a random 32-bit number; room to grow */
 
 /* Steps to the next component that means something; its length, 0 at the end. */

@@ -46,14 +46,13 @@ static const char standard_interfaces[] =
         "    </method>\n"
         "  </interface>\n";
 
-static const char request_interface[] =
-        "  <interface name=\"" PORTAL_REQUEST "\">\n"
-        "    <method name=\"Close\"/>\n"
-        "    <signal name=\"Response\">\n"
-        "      <arg type=\"u\" name=\"response\"/>\n"
-        "      <arg type=\"a{sv}\" name=\"results\"/>\n"
-        "    </signal>\n"
-        "  </interface>\n";
+static const char request_interface[] = "  <interface name=\"" PORTAL_REQUEST "\">\n"
+                                        "    <method name=\"Close\"/>\n"
+                                        "    <signal name=\"Response\">\n"
+                                        "      <arg type=\"u\" name=\"response\"/>\n"
+                                        "      <arg type=\"a{sv}\" name=\"results\"/>\n"
+                                        "    </signal>\n"
+                                        "  </interface>\n";
 
 static void write_args(FILE *f, const struct portal_value *v, const char *direction) {
         for (; v->name; v++)
@@ -75,7 +74,8 @@ static void write_interface(FILE *f, const char *name) {
                         write_method(f, &portal_methods[i]);
         for (size_t i = 0; i < portal_n_properties; i++)
                 if (strcmp(portal_properties[i].interface, name) == 0)
-                        (void)fprintf(f, "    <property type=\"%s\" name=\"%s\" access=\"read\"/>\n",
+                        (void)fprintf(f,
+                                      "    <property type=\"%s\" name=\"%s\" access=\"read\"/>\n",
                                       portal_properties[i].type, portal_properties[i].name);
         (void)fputs("  </interface>\n", f);
 }

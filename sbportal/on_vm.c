@@ -43,7 +43,7 @@ static struct object find_object(struct translator *t, sd_bus_message *m) {
         return (struct object){INTROSPECT_NODE, c};
 }
 
-/* --- what every object answers -------------------------------------------------------------------- */
+/* --- what every object answers ---------------------------------------------------------------- */
 
 static int on_ping(struct translator *t, sd_bus_message *m, _unused_ const struct object *o) {
         return reply_empty(&t->vm, m);
@@ -107,12 +107,12 @@ static const struct standard *find_standard(sd_bus_message *m, const struct obje
         return NULL;
 }
 
-/* --- calls ---------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 static int call_portal(struct translator *t, sd_bus_message *m) {
         char signature[PORTAL_MAX_SIGNATURE];
-        const struct portal_method *method = portal_find_method(sd_bus_message_get_interface(m),
-                                                                sd_bus_message_get_member(m));
+        const struct portal_method *method =
+                portal_find_method(sd_bus_message_get_interface(m), sd_bus_message_get_member(m));
 
         if (!method)
                 return reply_no_method(&t->vm, m);
@@ -149,7 +149,7 @@ static int on_call(struct translator *t, sd_bus_message *m) {
                                                       : reply_no_object(&t->vm, m);
 }
 
-/* --- signals -------------------------------------------------------------------------------------- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 /* Our match rule asks for one signal; what else arrives was addressed to us by a guest. */
 static int on_signal(struct translator *t, sd_bus_message *m) {
@@ -163,7 +163,7 @@ static int on_signal(struct translator *t, sd_bus_message *m) {
         return request_client_gone(t, name);
 }
 
-/* --- the filter ----------------------------------------------------------------------------------- */
+/* --- the filter ------------------------------------------------------------------------------- */
 
 static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
         struct translator *t = userdata;
@@ -188,7 +188,8 @@ static int on_match_added(sd_bus_message *m, void *userdata, _unused_ sd_bus_err
 
         if (!sd_bus_message_is_method_error(m, NULL))
                 return 1;
-        return translator_fail(t, -sd_bus_message_get_errno(m), "the VM's bus refused a match rule");
+        return translator_fail(t, -sd_bus_message_get_errno(m),
+                               "the VM's bus refused a match rule");
 }
 
 static int on_name(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
@@ -209,8 +210,8 @@ int on_vm_attach(struct translator *t) {
 
         r = sd_bus_add_filter(t->vm.bus, NULL, on_message, t);
         if (r >= 0) /* clients that leave: names that end with no new owner */
-                r = sd_bus_call_method_async(t->vm.bus, NULL, DRIVER, DRIVER_PATH, DRIVER, "AddMatch",
-                                             on_match_added, t, "s",
+                r = sd_bus_call_method_async(t->vm.bus, NULL, DRIVER, DRIVER_PATH, DRIVER,
+                                             "AddMatch", on_match_added, t, "s",
                                              "type='signal',sender='" DRIVER "',path='" DRIVER_PATH
                                              "',interface='" DRIVER
                                              "',member='NameOwnerChanged',arg2=''");

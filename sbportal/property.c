@@ -10,7 +10,8 @@
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 
 static int no_interface(struct translator *t, sd_bus_message *m, const char *interface) {
-        return reply_error(&t->vm, m, SD_BUS_ERROR_INVALID_ARGS, "No such interface “%s”", interface);
+        return reply_error(&t->vm, m, SD_BUS_ERROR_INVALID_ARGS, "No such interface “%s”",
+                           interface);
 }
 
 static int no_property(struct translator *t, sd_bus_message *m, const char *name) {
@@ -106,7 +107,8 @@ static int on_get_all_answer(struct call *take_c, sd_bus_message *answer) {
 }
 
 /* Asks the gate for one property of interface, or for all when property is NULL. */
-static int ask_gate(struct translator *t, sd_bus_message *m, const struct portal_interface *interface,
+static int ask_gate(struct translator *t, sd_bus_message *m,
+                    const struct portal_interface *interface,
                     const struct portal_property *property) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *out = NULL;
         _cleanup_(call_freep) struct call *c = NULL;

@@ -13,8 +13,8 @@ int reply_stub_new(sd_bus_message *call, sd_bus_message **ret) {
         r = sd_bus_message_get_cookie(call, &cookie);
         if (r < 0)
                 return r;
-        r = sd_bus_message_new_method_call(sd_bus_message_get_bus(call), &m, NULL, PORTAL_PATH, NULL,
-                                           sd_bus_message_get_member(call));
+        r = sd_bus_message_new_method_call(sd_bus_message_get_bus(call), &m, NULL, PORTAL_PATH,
+                                           NULL, sd_bus_message_get_member(call));
         if (r >= 0)
                 r = sd_bus_message_set_sender(m, sd_bus_message_get_sender(call));
         if (r >= 0)

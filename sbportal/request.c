@@ -108,7 +108,7 @@ int request_client_gone(struct translator *t, const char *client) {
         return r;
 }
 
-/* --- Response ------------------------------------------------------------------------------------- */
+/* --- Response --------------------------------------------------------------------------------- */
 
 static int new_response(struct call *c, uint32_t response, sd_bus_message **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;

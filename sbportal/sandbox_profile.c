@@ -18,12 +18,12 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(recvmsg),
         ANY(sendmsg),
         ANY(close),
-        /* sd-event: the loop (the wait has another name on some architectures, and in newer libraries). */
+        /* sd-event: the loop (its wait goes by other names elsewhere). */
         ANY(epoll_wait),
         ANY(epoll_pwait),
         ANY(epoll_pwait2),
         ANY(epoll_ctl),
-        /* log.c, and the last words of a failed assertion: to the standard error and nowhere else. */
+        /* log.c, and the last words of a failed assertion: to the standard error only. */
         IF(write, 0, UINT32_MAX, STDERR_FILENO),
         IF(writev, 0, UINT32_MAX, STDERR_FILENO),
         /* malloc: memory that is never executable and of no file. */
@@ -33,12 +33,11 @@ static const struct sandbox_syscall syscalls[] = {
          .args = {{2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}}},
         ANY(munmap),
         ANY(mremap),
-        ANY(madvise),
         /* sd-bus: keys of its hash tables; request.c: a handle whose path is taken. */
         ANY(getrandom),
         /* guest_log.c and sd-bus, where the vDSO has no clock. */
         ANY(clock_gettime),
-        /* The kernel restarts an interrupted epoll_wait() through it, when stopped and continued. */
+        /* The kernel restarts an epoll_wait() through it that was stopped and continued. */
         ANY(restart_syscall),
         /* The end. */
         ANY(exit_group),
@@ -46,10 +45,10 @@ static const struct sandbox_syscall syscalls[] = {
 };
 
 static const struct sandbox_rlimit rlimits[] = {
-        {RLIMIT_CORE, 0},   /* a core would hold the guest's data */
-        {RLIMIT_NOFILE, 64}, /* 8 of our own, and the descriptors of one message while it is read */
-        {RLIMIT_NPROC, 0},  /* nothing is ever started */
-        {RLIMIT_AS, 536870912}, /* 512 MiB: the largest message D-Bus allows, twice, and ourselves */
+        {RLIMIT_CORE, 0},       /* a core would hold the guest's data */
+        {RLIMIT_NOFILE, 64},    /* 8 of our own, and those of one message while it is read */
+        {RLIMIT_NPROC, 0},      /* nothing is ever started */
+        {RLIMIT_AS, 536870912}, /* 512 MiB: D-Bus's largest message, twice, and ourselves */
 };
 
 const struct sandbox_profile sbportal_profile = {

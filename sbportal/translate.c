@@ -69,8 +69,10 @@ static int uri_to_guest(struct translation *tr, const char *value, char **ret) {
 
 /* A role that is in neither table is left out. */
 static const translate_fn to_gate[] = {
-        [PORTAL_TITLE] = title_to_gate,        [PORTAL_PARENT_WINDOW] = window_to_gate,
-        [PORTAL_HANDLE_TOKEN] = token_to_gate, [PORTAL_GUEST_PATH] = path_to_gate,
+        [PORTAL_TITLE] = title_to_gate,
+        [PORTAL_PARENT_WINDOW] = window_to_gate,
+        [PORTAL_HANDLE_TOKEN] = token_to_gate,
+        [PORTAL_GUEST_PATH] = path_to_gate,
 };
 
 static const translate_fn to_guest[] = {

@@ -59,7 +59,9 @@ int translator_connect(struct translator *t) {
         static const struct bus_source_options
                 gate = {.name = "the gate", .fds = true, .priority = SD_EVENT_PRIORITY_NORMAL},
                 /* Whatever a guest does, the supervisor and the gate are served first. */
-                vm = {.name = "the VM's bus", .bus_client = true, .priority = SD_EVENT_PRIORITY_IDLE};
+                vm = {.name = "the VM's bus",
+                      .bus_client = true,
+                      .priority = SD_EVENT_PRIORITY_IDLE};
         int r;
 
         t->gate.after = t->vm.after = after;

@@ -32,7 +32,7 @@ struct player {
         sd_event_source *ipc_source;
         unsigned n_requests;
         bool hold;
-        char next_error[128]; /* answer the next call with this error */
+        char next_error[128];  /* answer the next call with this error */
         char next_handle[256]; /* or with this object path */
         sd_bus_message *held[HELD_MAX];
         unsigned n_held;
@@ -58,7 +58,7 @@ static void dump(sd_bus_message *m) {
         (void)sd_bus_message_rewind(m, true);
 }
 
-/* --- the gate ------------------------------------------------------------------------------------- */
+/* --- the gate --------------------------------------------------------------------------------- */
 
 static void answer_request(struct player *p, sd_bus_message *m) {
         char path[256];
@@ -70,7 +70,8 @@ static void answer_request(struct player *p, sd_bus_message *m) {
         }
         printf("reply r%u\n", p->n_requests);
         if (*p->next_error) {
-                check(sd_bus_reply_method_errorf(m, p->next_error, "as the test wants it"), "reply");
+                check(sd_bus_reply_method_errorf(m, p->next_error, "as the test wants it"),
+                      "reply");
                 *p->next_error = '\0';
         } else {
                 check(sd_bus_reply_method_return(m, "o", path), "reply");
@@ -88,7 +89,8 @@ static void answer_property(sd_bus_message *m) {
                 check(sd_bus_message_read(m, "s", &interface), "read");
                 printf("get-all %s\n", interface);
                 check(sd_bus_reply_method_return(m, "a{sv}", 2, "version", "u", 4u, "Secret", "s",
-                                                 "host"), "reply");
+                                                 "host"),
+                      "reply");
         }
 }
 
@@ -117,7 +119,7 @@ static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *
         return 1;
 }
 
-/* --- commands ------------------------------------------------------------------------------------- */
+/* --- commands --------------------------------------------------------------------------------- */
 
 static void do_hold(struct player *p, _unused_ char *args) {
         p->hold = true;
@@ -165,7 +167,8 @@ static void do_respond(struct player *p, char *args) {
                 check(sd_bus_message_append(m, "s", uri), "uri");
         for (unsigned i = 0; i < 3; i++)
                 check(sd_bus_message_close_container(m), "close");
-        check(sd_bus_message_append(m, "{sv}", "choices", "a(ss)", 1, "encoding", "utf8"), "choices");
+        check(sd_bus_message_append(m, "{sv}", "choices", "a(ss)", 1, "encoding", "utf8"),
+              "choices");
         check(sd_bus_message_close_container(m), "close");
         check(sd_bus_send(p->gate, m, NULL), "send");
         sd_bus_message_unref(m);
@@ -192,7 +195,8 @@ static void do_call(struct player *p, char *args) {
         const char *path = strtok(args, " "), *interface = strtok(NULL, " ");
 
         check(sd_bus_call_method_async(p->gate, NULL, NULL, path, interface, strtok(NULL, " "),
-                                       on_call_answer, NULL, NULL), "call");
+                                       on_call_answer, NULL, NULL),
+              "call");
 }
 
 static void do_drop_gate(struct player *p, _unused_ char *args) {
@@ -213,9 +217,9 @@ static const struct {
         const char *name;
         void (*fn)(struct player *p, char *args);
 } commands[] = {
-        {"hold", do_hold},       {"release", do_release}, {"error", do_error},
-        {"handle", do_handle},   {"respond", do_respond}, {"respond-badly", do_respond_badly},
-        {"call", do_call},       {"drop-gate", do_drop_gate}, {"drop-ipc", do_drop_ipc},
+        {"hold", do_hold},     {"release", do_release},     {"error", do_error},
+        {"handle", do_handle}, {"respond", do_respond},     {"respond-badly", do_respond_badly},
+        {"call", do_call},     {"drop-gate", do_drop_gate}, {"drop-ipc", do_drop_ipc},
         {"ipc", do_ipc},
 };
 
@@ -245,7 +249,7 @@ static int on_stdin(_unused_ sd_event_source *s, int fd, _unused_ uint32_t event
         return 0;
 }
 
-/* --- start ---------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static int on_ipc(_unused_ sd_event_source *s, _unused_ int fd, _unused_ uint32_t events,
                   void *userdata) {

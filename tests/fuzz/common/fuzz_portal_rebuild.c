@@ -24,7 +24,8 @@ static int rebuild(const struct portal_method *method, bool results, sd_bus_mess
         int r = sd_bus_message_new_signal(sd_bus_message_get_bus(in), ret_out, "/x", "a.b", "c");
 
         assert(r >= 0);
-        r = results ? portal_rebuild_results(&rb, in, *ret_out) : portal_rebuild_args(&rb, in, *ret_out);
+        r = results ? portal_rebuild_results(&rb, in, *ret_out)
+                    : portal_rebuild_args(&rb, in, *ret_out);
         assert(r >= 0); /* no body is an error of ours */
         if (r > 0)
                 return r;
@@ -46,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
                 message_pipe_init(&pipe);
         method = &portal_methods[(data[0] >> 2) % portal_n_methods];
         results = data[0] & 2;
-        in = message_pipe_pass(&pipe, data[0] & 1 ? 'B' : 'l', results ? "a{sv}" : "ssa{sv}", data + 1, n - 1);
+        in = message_pipe_pass(&pipe, data[0] & 1 ? 'B' : 'l', results ? "a{sv}" : "ssa{sv}",
+                               data + 1, n - 1);
         if (!in || rebuild(method, results, in, &first, &once) != 0)
                 return 0;
         assert(sd_bus_message_rewind(once, true) >= 0);

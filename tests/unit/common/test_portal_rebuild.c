@@ -104,8 +104,10 @@ static int rebuild(const char *member, struct asked *a, sd_bus_message *in, char
         return r;
 }
 
-/* The option passes, and the text of what comes out has expect in it (NULL: the key is not there). */
-static void check_passes(const char *member, const char *key, sd_bus_message *in, const char *expect) {
+/* The option passes, and the text of what comes out has expect in it (NULL: the key is not there).
+ */
+static void check_passes(const char *member, const char *key, sd_bus_message *in,
+                         const char *expect) {
         _cleanup_free_ char *text = NULL;
         struct asked a = {0};
 
@@ -130,9 +132,10 @@ static void check_refused(const char *member, const char *key, int e, sd_bus_mes
 static void test_good(void) {
         check_passes("OpenFile", "modal", call_with("modal", "b", 1), "BOOLEAN true");
         check_passes("OpenFile", "accept_label", call_with("accept_label", "s", "_Go"), "\"_Go\"");
-        check_passes("OpenFile", "filters",
-                     call_with("filters", "a(sa(us))", 1, "Images", 2, 0u, "*.png", 1u, "image/gif"),
-                     "\"image/gif\"");
+        check_passes(
+                "OpenFile", "filters",
+                call_with("filters", "a(sa(us))", 1, "Images", 2, 0u, "*.png", 1u, "image/gif"),
+                "\"image/gif\"");
         check_passes("OpenFile", "current_filter",
                      call_with("current_filter", "(sa(us))", "All", 1, 0u, "*"), "\"All\"");
         check_passes("OpenFile", "choices",
@@ -140,7 +143,8 @@ static void test_good(void) {
                      "\"Label\"");
         check_passes("OpenFile", "current_folder",
                      call_with("current_folder", "ay", 3, '/', 'a', 0), "BYTE 97");
-        check_passes("SaveFile", "current_name", call_with("current_name", "s", "a b.txt"), "a b.txt");
+        check_passes("SaveFile", "current_name", call_with("current_name", "s", "a b.txt"),
+                     "a b.txt");
         check_passes("SaveFiles", "files", call_with("files", "aay", 2, 2, 'x', 0, 2, 'y', 0),
                      "BYTE 121");
         check_passes("OpenFile", "filters", call_with("filters", "a(sa(us))", 0), "ARRAY");
@@ -161,8 +165,9 @@ static void test_unknown(void) {
 
 /* Every option of every method with a value of each other type. */
 static void test_wrong_types(void) {
-        static const char *const types[] = {"s", "b", "u", "ay", "as", "aay", "a{sv}", "(sa(us))", "o",
-                                            "a(sa(us))", "a(ssa(ss)s)", "v", "x", "a(ss)"};
+        static const char *const types[] = {"s",           "b",     "u",        "ay",   "as",
+                                            "aay",         "a{sv}", "(sa(us))", "o",    "a(sa(us))",
+                                            "a(ssa(ss)s)", "v",     "x",        "a(ss)"};
         for (size_t i = 0; i < portal_n_methods; i++)
                 for (const struct portal_value *v = portal_methods[i].options; v->name; v++)
                         for (size_t k = 0; k < ELEMENTSOF(types); k++) {
@@ -221,14 +226,15 @@ static void test_basenames(void) {
         long_name[256] = '\0';
         check_refused("SaveFile", "current_name", PORTAL_REBUILD_E_VALUE,
                       call_with("current_name", "s", long_name));
-        check_passes("SaveFile", "current_name", call_with("current_name", "s", long_name + 1), "nnn");
+        check_passes("SaveFile", "current_name", call_with("current_name", "s", long_name + 1),
+                     "nnn");
         check_refused("SaveFiles", "files", PORTAL_REBUILD_E_VALUE,
                       call_with("files", "aay", 2, 2, 'x', 0, 3, '.', '.', 0));
         check_refused("SaveFiles", "files", PORTAL_REBUILD_E_VALUE,
                       call_with("files", "aay", 1, 4, 'x', '/', 'y', 0));
 }
 
-/* --- many and much -------------------------------------------------------------------------------- */
+/* --- many and much ---------------------------------------------------------------------------- */
 
 /* A call whose option is an array of n items, each appended by item(). */
 static sd_bus_message *call_with_items(const char *key, const char *type, unsigned n,
@@ -263,7 +269,8 @@ static void add_large_choice(sd_bus_message *m, _unused_ unsigned i) {
 
         memset(text, 'x', sizeof(text));
         text[sizeof(text) - 1] = '\0';
-        CHECK(sd_bus_message_append(m, "(ssa(ss)s)", text, text, 2, text, text, text, text, text) >= 0);
+        CHECK(sd_bus_message_append(m, "(ssa(ss)s)", text, text, 2, text, text, text, text, text) >=
+              0);
 }
 
 static void add_name(sd_bus_message *m, _unused_ unsigned i) {
@@ -272,7 +279,8 @@ static void add_name(sd_bus_message *m, _unused_ unsigned i) {
 
 static void test_limits(void) {
         check_passes("OpenFile", "filters",
-                     call_with_items("filters", "a(sa(us))", LIMIT_ARRAY_ITEMS, add_filter), "ARRAY");
+                     call_with_items("filters", "a(sa(us))", LIMIT_ARRAY_ITEMS, add_filter),
+                     "ARRAY");
         check_refused("OpenFile", "filters", PORTAL_REBUILD_E_VALUE,
                       call_with_items("filters", "a(sa(us))", LIMIT_ARRAY_ITEMS + 1, add_filter));
         check_refused("OpenFile", "current_folder", PORTAL_REBUILD_E_VALUE,
@@ -281,8 +289,8 @@ static void test_limits(void) {
                      call_with_items("choices", "a(ssa(ss)s)", 16, add_large_choice), "xxx");
         check_refused("OpenFile", "choices", PORTAL_REBUILD_E_VALUE,
                       call_with_items("choices", "a(ssa(ss)s)", 250, add_large_choice));
-        check_passes("SaveFiles", "files", call_with_items("files", "aay", LIMIT_ARRAY_ITEMS, add_name),
-                     "BYTE 97");
+        check_passes("SaveFiles", "files",
+                     call_with_items("files", "aay", LIMIT_ARRAY_ITEMS, add_name), "BYTE 97");
         check_refused("SaveFiles", "files", PORTAL_REBUILD_E_VALUE,
                       call_with_items("files", "aay", LIMIT_ARRAY_ITEMS + 1, add_name));
 }
@@ -337,8 +345,10 @@ static void test_text(void) {
         sd_bus_message *m = new_message();
         struct asked a = {0};
 
-        CHECK(sd_bus_message_append(m, "ssa{sv}", "x11:7", "a\xe2\x80\xae" "b\x1b\n", 1, "accept_label",
-                                    "s", "y\xe2\x80\xaez") >= 0);
+        CHECK(sd_bus_message_append(m, "ssa{sv}", "x11:7",
+                                    "a\xe2\x80\xae"
+                                    "b\x1b\n",
+                                    1, "accept_label", "s", "y\xe2\x80\xaez") >= 0);
         seal(m);
         {
                 _cleanup_free_ char *text = NULL;
@@ -350,14 +360,15 @@ static void test_text(void) {
         CHECK_EQ_STR(a.window, "x11:7");
 }
 
-/* --- translation ---------------------------------------------------------------------------------- */
+/* --- translation ------------------------------------------------------------------------------ */
 
 static void test_left_out(void) {
         _cleanup_free_ char *text = NULL;
         struct asked a = {.leave_out = true};
 
-        CHECK_EQ_INT(rebuild("OpenFile", &a, call_with("current_folder", "ay", 3, '/', 'a', 0), &text,
-                             NULL), 0);
+        CHECK_EQ_INT(rebuild("OpenFile", &a, call_with("current_folder", "ay", 3, '/', 'a', 0),
+                             &text, NULL),
+                     0);
         CHECK_EQ_STR(a.path, "/a");
         CHECK(!strstr(text, "current_folder") && !strstr(text, "Title") && !strstr(text, "x11"));
 }
@@ -374,8 +385,9 @@ static void test_translate_fails(void) {
 }
 
 static void test_token(void) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *in = call_with("handle_token", "s", "guest"),
-                                                        *out = new_message();
+        _cleanup_(sd_bus_message_unrefp)
+                sd_bus_message *in = call_with("handle_token", "s", "guest"),
+                               *out = new_message();
         struct asked a = {0};
         struct portal_rebuild rb = {
                 .method = portal_find_method(FC, "OpenFile"),
@@ -403,8 +415,9 @@ static void test_results(void) {
         _cleanup_free_ char *text = NULL;
         uint32_t response;
 
-        CHECK(sd_bus_message_append(in, "ua{sv}", 0u, 4, "uris", "as", 2, "doc:1/a", "doc:2/b", "writable",
-                                    "b", 1, "choices", "a(ss)", 1, "k", "v", "uris", "as", 1, "twice") >= 0);
+        CHECK(sd_bus_message_append(in, "ua{sv}", 0u, 4, "uris", "as", 2, "doc:1/a", "doc:2/b",
+                                    "writable", "b", 1, "choices", "a(ss)", 1, "k", "v", "uris",
+                                    "as", 1, "twice") >= 0);
         seal(in);
         CHECK(sd_bus_message_read(in, "u", &response) > 0);
         CHECK_EQ_INT(portal_rebuild_results(&rb, in, out), 0);
@@ -435,7 +448,7 @@ static void test_out(void) {
         CHECK_EQ_INT(portal_rebuild_out(&rb, bad, out), PORTAL_REBUILD_E_TYPE);
 }
 
-/* --- bodies as bytes ------------------------------------------------------------------------------ */
+/* --- bodies as bytes -------------------------------------------------------------------------- */
 
 /* { "current_folder": <ay "/d\0"> } of a call with empty strings, in either byte order. */
 static size_t folder_body(uint8_t *b, char endian) {

@@ -43,9 +43,11 @@ static void test_references(void) {
 
 static const char *type_of_role(enum portal_role role) {
         static const char *const types[] = {
-                [PORTAL_TITLE] = "s",       [PORTAL_PARENT_WINDOW] = "s", [PORTAL_HANDLE_TOKEN] = "s",
-                [PORTAL_OPTIONS] = "a{sv}", [PORTAL_GUEST_PATH] = "ay",   [PORTAL_BASENAME] = "s",
-                [PORTAL_BASENAMES] = "aay", [PORTAL_URIS] = "as",
+                [PORTAL_TITLE] = "s",        [PORTAL_PARENT_WINDOW] = "s",
+                [PORTAL_HANDLE_TOKEN] = "s", [PORTAL_OPTIONS] = "a{sv}",
+                [PORTAL_GUEST_PATH] = "ay",  [PORTAL_BASENAME] = "s",
+                [PORTAL_DIRECTORY] = "b",    [PORTAL_BASENAMES] = "aay",
+                [PORTAL_URIS] = "as",
         };
 
         return (size_t)role < ELEMENTSOF(types) ? types[role] : NULL;
@@ -89,7 +91,8 @@ static void test_kinds(void) {
                 const struct portal_method *m = &portal_methods[i];
 
                 if (m->kind == PORTAL_IS_REQUEST) {
-                        const struct portal_value *token = portal_find_value(m->options, "handle_token");
+                        const struct portal_value *token =
+                                portal_find_value(m->options, "handle_token");
 
                         CHECK(strcmp(m->out[0].type, "o") == 0 && !m->out[1].name);
                         CHECK(token && token->role == PORTAL_HANDLE_TOKEN);

@@ -23,7 +23,8 @@ const struct portal_method portal_methods[] = {
                 .member = "Ask",
                 .kind = PORTAL_CALL,
                 .args = {{"what", "s", PORTAL_TEXT}, {"options", "a{sv}", PORTAL_OPTIONS}},
-                .out = {{"n", "u", PORTAL_PLAIN}, {"files", "as", PORTAL_URIS},
+                .out = {{"n", "u", PORTAL_PLAIN},
+                        {"files", "as", PORTAL_URIS},
                         {"more", "a{sv}", PORTAL_OPTIONS}},
                 .options = {{"deep", "aas", PORTAL_PLAIN}},
                 .results = {{"known", "x", PORTAL_PLAIN}},
@@ -68,7 +69,7 @@ const char *portal_signature(const struct portal_value *values, char buf[PORTAL_
         return buf;
 }
 
-/* --- the other ends ------------------------------------------------------------------------------- */
+/* --- the other ends --------------------------------------------------------------------------- */
 
 struct world {
         struct translator t;
@@ -185,8 +186,8 @@ static void send_call(struct world *w, sd_bus_message *m) {
 static void ask(struct world *w, const char *sender) {
         sd_bus_message *m = guest_call(w, sender, "Ask");
 
-        CHECK(sd_bus_message_append(m, "sa{sv}", "what\x1b?", 2, "deep", "aas", 1, 2, "a", "b", "junk",
-                                    "s", "x") >= 0);
+        CHECK(sd_bus_message_append(m, "sa{sv}", "what\x1b?", 2, "deep", "aas", 1, 2, "a", "b",
+                                    "junk", "s", "x") >= 0);
         send_call(w, m);
 }
 
@@ -198,7 +199,7 @@ static void check_error(struct world *w, const char *name) {
                 CHECK_EQ_STR(e->name, name);
 }
 
-/* --- tests ---------------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void test_plain_call(void) {
         const char *what = NULL, *uri = NULL;
@@ -273,7 +274,8 @@ static void announce_departure(struct world *w, const char *sender, const char *
         CHECK(sd_bus_message_new_signal(w->bus, &m, "/org/freedesktop/DBus", "org.freedesktop.DBus",
                                         "NameOwnerChanged") >= 0);
         CHECK(sd_bus_message_set_sender(m, sender) >= 0);
-        CHECK(sd_bus_message_append(m, "sss", name, name, "") >= 0 && sd_bus_send(w->bus, m, NULL) >= 0);
+        CHECK(sd_bus_message_append(m, "sss", name, name, "") >= 0 &&
+              sd_bus_send(w->bus, m, NULL) >= 0);
         settle(w);
 }
 
@@ -321,7 +323,8 @@ static void test_property(void) {
         world_init(&w);
         for (unsigned i = 0; i < 2; i++) {
                 CHECK(sd_bus_message_new_method_call(w.bus, &m, NULL, PORTAL_PATH,
-                                                     "org.freedesktop.DBus.Properties", "Get") >= 0);
+                                                     "org.freedesktop.DBus.Properties",
+                                                     "Get") >= 0);
                 CHECK(sd_bus_message_set_sender(m, ":1.7") >= 0);
                 CHECK(sd_bus_message_append(m, "ss", TOY, "Ready") >= 0);
                 send_call(&w, m);
@@ -353,8 +356,8 @@ static void test_request(void) {
         CHECK(w.answer && sd_bus_message_read(w.answer, "o", &path) > 0);
         CHECK_EQ_STR(path, PORTAL_REQUEST_PATH "/1_7/t");
 
-        CHECK(sd_bus_message_new_signal(w.gate, &response, PORTAL_GATE_REQUEST_PATH "/abc", PORTAL_REQUEST,
-                                        "Response") >= 0);
+        CHECK(sd_bus_message_new_signal(w.gate, &response, PORTAL_GATE_REQUEST_PATH "/abc",
+                                        PORTAL_REQUEST, "Response") >= 0);
         CHECK(sd_bus_message_append(response, "ua{sv}", 0u, 1, "toy", "s", "bear") >= 0);
         CHECK(sd_bus_send(w.gate, response, NULL) >= 0);
         settle(&w);
@@ -368,5 +371,5 @@ static void test_request(void) {
 }
 
 TEST_MAIN({"plain call", test_plain_call}, {"plain call fails", test_plain_call_fails},
-          {"no answer wanted", test_no_answer_wanted}, {"caller leaves", test_caller_leaves}, {"senders", test_senders},
-          {"property", test_property}, {"request", test_request})
+          {"no answer wanted", test_no_answer_wanted}, {"caller leaves", test_caller_leaves},
+          {"senders", test_senders}, {"property", test_property}, {"request", test_request})

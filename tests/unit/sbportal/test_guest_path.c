@@ -33,11 +33,29 @@ static void test_documents(void) {
 
 static void test_foreign(void) {
         static const char *const paths[] = {
-                "", "/", "x", "run/sidebus/doc/1/x", "/home/u/x", DIR_, DIR_ "/", DIR_ "/.",
-                DIR_ "x/1/x", "/run/sidebus/do", "/run/sidebus", DIR_ "/../doc/1/x",
-                DIR_ "/1/../2/x", DIR_ "/1/x/..", DIR_ "/1/..", DIR_ "/..", DIR_ "/../../etc/shadow",
-                DIR_ "/by-app/org.x/1/x", DIR_ "/4F3A/x", DIR_ "/g/x", DIR_ "/1 /x",
-                DIR_ "/0123456789abcdef0/x", "/./../run/sidebus/doc/1/x",
+                "",
+                "/",
+                "x",
+                "run/sidebus/doc/1/x",
+                "/home/u/x",
+                DIR_,
+                DIR_ "/",
+                DIR_ "/.",
+                DIR_ "x/1/x",
+                "/run/sidebus/do",
+                "/run/sidebus",
+                DIR_ "/../doc/1/x",
+                DIR_ "/1/../2/x",
+                DIR_ "/1/x/..",
+                DIR_ "/1/..",
+                DIR_ "/..",
+                DIR_ "/../../etc/shadow",
+                DIR_ "/by-app/org.x/1/x",
+                DIR_ "/4F3A/x",
+                DIR_ "/g/x",
+                DIR_ "/1 /x",
+                DIR_ "/0123456789abcdef0/x",
+                "/./../run/sidebus/doc/1/x",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(paths); i++)
@@ -66,12 +84,43 @@ static void test_uris(void) {
 
 static void test_bad_uris(void) {
         static const char *const items[] = {
-                "", "doc:", "doc:1", "doc:1/", "doc:/x", "doc:1x/y", "doc:4F/x", "DOC:1/x", "doc:g/x",
-                "doc:0123456789abcdef0/x", "file:///etc/passwd", "/etc/passwd", "doc:1/../2/x",
-                "doc:1/..", "doc:1/.", "doc:1/x/..", "doc:1/x/../y", "doc:1/%2e%2e/x", "doc:1/%2E.",
-                "doc:1/%2e", "doc:1//x", "doc:1/x/", "doc:1/x//y", "doc:1/a%2fb", "doc:1/a%2Fb",
-                "doc:1/a%00", "doc:1/%", "doc:1/%4", "doc:1/%zz", "doc:1/a b", "doc:1/a#b",
-                "doc:1/a?b", "doc:1/\xc3\xbc", "doc:1/a\nb", "doc:1/a\"b", "doc:../1/x", "doc:1/a\\b",
+                "",
+                "doc:",
+                "doc:1",
+                "doc:1/",
+                "doc:/x",
+                "doc:1x/y",
+                "doc:4F/x",
+                "DOC:1/x",
+                "doc:g/x",
+                "doc:0123456789abcdef0/x",
+                "file:///etc/passwd",
+                "/etc/passwd",
+                "doc:1/../2/x",
+                "doc:1/..",
+                "doc:1/.",
+                "doc:1/x/..",
+                "doc:1/x/../y",
+                "doc:1/%2e%2e/x",
+                "doc:1/%2E.",
+                "doc:1/%2e",
+                "doc:1//x",
+                "doc:1/x/",
+                "doc:1/x//y",
+                "doc:1/a%2fb",
+                "doc:1/a%2Fb",
+                "doc:1/a%00",
+                "doc:1/%",
+                "doc:1/%4",
+                "doc:1/%zz",
+                "doc:1/a b",
+                "doc:1/a#b",
+                "doc:1/a?b",
+                "doc:1/\xc3\xbc",
+                "doc:1/a\nb",
+                "doc:1/a\"b",
+                "doc:../1/x",
+                "doc:1/a\\b",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(items); i++)
@@ -80,7 +129,8 @@ static void test_bad_uris(void) {
 
 /* The file's URI, read as any program would, is the path that maps back to the same document. */
 static void test_round_trip(void) {
-        static const char *const names[] = {"a", " ", "%", "#?\"'", "\n\t", "\xff\x01", "-._~", "a/b"};
+        static const char *const names[] = {"a",    " ",        "%",    "#?\"'",
+                                            "\n\t", "\xff\x01", "-._~", "a/b"};
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_free_ char *escaped = uri_escape_path(names[i]), *uri = NULL, *path = NULL,

@@ -6,8 +6,8 @@
 
 static void test_token(void) {
         static const char *const good[] = {"t", "0", "_", "gtk1234567890", "Az_09"};
-        static const char *const bad[] = {"",     "a.b", "a/b",  "../x", "a b",  "a-b", "ü",
-                                          "a\n",  "/",   ".",    "a%b",  "a:b",  "\x7f"};
+        static const char *const bad[] = {"",    "a.b", "a/b", "../x", "a b", "a-b", "ü",
+                                          "a\n", "/",   ".",   "a%b",  "a:b", "\x7f"};
         char longest[LIMIT_TOKEN_BYTES + 2];
 
         for (size_t i = 0; i < ELEMENTSOF(good); i++)

@@ -59,11 +59,13 @@ static void test_portal(void) {
         CHECK_EQ_INT(count(xml, "<interface "), count(xml, "</interface>"));
         CHECK_EQ_INT(count(xml, "<node"), 1);
         for (size_t i = 0; i < portal_n_methods; i++) {
-                (void)snprintf(line, sizeof(line), "<method name=\"%s\">", portal_methods[i].member);
+                (void)snprintf(line, sizeof(line), "<method name=\"%s\">",
+                               portal_methods[i].member);
                 CHECK(count(xml, line) >= 1);
         }
         for (size_t i = 0; i < portal_n_properties; i++) {
-                (void)snprintf(line, sizeof(line), "<property type=\"%s\" name=\"%s\" access=\"read\"/>",
+                (void)snprintf(line, sizeof(line),
+                               "<property type=\"%s\" name=\"%s\" access=\"read\"/>",
                                portal_properties[i].type, portal_properties[i].name);
                 CHECK(count(xml, line) >= 1);
         }
@@ -78,4 +80,5 @@ static void test_request(void) {
         CHECK_EQ_INT(count(xml, "<signal name=\"Response\">"), 1);
 }
 
-TEST_MAIN({"children", test_children}, {"portal object", test_portal}, {"request object", test_request})
+TEST_MAIN({"children", test_children}, {"portal object", test_portal},
+          {"request object", test_request})
