@@ -130,6 +130,23 @@ static int set_guest_documents(void *self, const char *value) {
         return n > 1 ? 0 : bad_value(c, "guest documents directory", value, "'/' cannot be it");
 }
 
+/* UID or UID:GID; the group is the user's number if it is not given, as Debian's useradd does it. */
+static int set_guest_user(void *self, const char *value) {
+        struct config *c = self;
+        unsigned uid, gid;
+        int n = 0;
+
+        if (strspn(value, "0123456789:") != strlen(value) || value[0] == ':')
+                return bad_value(c, "guest user", value, "write UID or UID:GID");
+        if (sscanf(value, "%9u%n", &uid, &n) == 1 && !value[n])
+                gid = uid;
+        else if (sscanf(value, "%9u:%9u%n", &uid, &gid, &n) != 2 || value[n])
+                return bad_value(c, "guest user", value, "write UID or UID:GID");
+        c->guest_uid = uid;
+        c->guest_gid = gid;
+        return 0;
+}
+
 static int set_open(void *self, const char *value) {
         struct config *c = self;
 
@@ -169,6 +186,7 @@ static const struct option_row options[] = {
         {"vsock-port", "PORT", "the same as --listen vsock:PORT", set_vsock_port},
         {"cid", "CID", "the VM's vsock address; other peers are refused", set_cid},
         {"guest-documents", "DIR", "where the guest mounts its documents (default: /run/sidebus/doc)", set_guest_documents},
+        {"guest-user", "UID[:GID]", "who owns the documents in the guest (default: 1000)", set_guest_user},
         {"runtime-dir", "DIR", "sockets (default: $XDG_RUNTIME_DIR/sidebus/NAME)", set_runtime_dir},
         {"state-dir", "DIR", "what is kept between runs (default: $XDG_STATE_HOME/sidebus/NAME)", set_state_dir},
         {"debug-access", "DIR", "vm.sock, private.sock and doc in DIR, for tools on this host", set_debug_dir},
@@ -185,6 +203,7 @@ static const struct {
         {"VM", "Listen", set_listen},
         {"VM", "CID", set_cid},
         {"Documents", "GuestPath", set_guest_documents},
+        {"Documents", "GuestUser", set_guest_user},
         {"Documents", "Open", set_open},
         {"Portals", "WindowHandles", set_windows},
         {"Log", "Level", set_log_level},
@@ -364,6 +383,7 @@ int config_load(struct config *c, int argc, char **argv) {
                 return r;
         }
         c->vm = TAKE_PTR(first.vm);
+        c->guest_uid = c->guest_gid = 1000; /* the first user of nearly every distribution */
         c->file = TAKE_PTR(first.file);
         r = default_file(c);
         if (r == 0 && c->file)

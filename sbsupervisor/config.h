@@ -23,6 +23,7 @@ struct config {
         struct address listen[CONFIG_MAX_LISTEN];
         unsigned n_listen;
         uint32_t cid; /* of the VM; 0: not given */
+        uint32_t guest_uid, guest_gid; /* who owns the documents in the guest */
         bool read_only; /* [Documents] Open=read */
         bool pass_windows;
         const char *source; /* while the file is read: "FILE:LINE: ", for messages */

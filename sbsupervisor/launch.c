@@ -268,6 +268,26 @@ static int named_document_portal(struct supervisor *s) {
         return documents_mount_point(&s->documents, on_mount_point, s);
 }
 
+/*
+ * The guest's user sees the documents as its own, whatever the person's uid; what any guest user
+ * makes is the person's.  virtiofsd sees the person's uid as it is: its own sandbox maps only that.
+ */
+static int translate_ids(struct supervisor *s, struct launch *l) {
+        const char *const args[] = {
+                own(l, "--translate-uid=squash-guest:0:%u:4294967295", geteuid()),
+                own(l, "--translate-gid=squash-guest:0:%u:4294967295", getegid()),
+                own(l, "--translate-uid=squash-host:0:%u:4294967295", s->config.guest_uid),
+                own(l, "--translate-gid=squash-host:0:%u:4294967295", s->config.guest_gid),
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(args); i++) {
+                if (!args[i])
+                        return -ENOMEM;
+                launch_arg(l, args[i]);
+        }
+        return 0;
+}
+
 /* --cache=never: what one side writes the other sees at once.  No --xattr: it would tell host paths. */
 static int prepare_virtiofsd(struct supervisor *s, struct launch *l) {
         int fd = fcntl(s->virtiofs_listener, F_DUPFD_CLOEXEC, 3);
@@ -283,7 +303,7 @@ static int prepare_virtiofsd(struct supervisor *s, struct launch *l) {
         launch_arg(l, "--cache=never");
         launch_arg(l, "--inode-file-handles=never");
         launch_arg(l, "--log-level=warn");
-        return 0;
+        return translate_ids(s, l);
 }
 
 /* In the order they are started. */

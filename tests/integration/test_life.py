@@ -242,7 +242,11 @@ def test_config_key(env):
     """a bad key or value in the configuration: file and line are named"""
     for text, line in (("[VM]\nLable=x\n", 2), ("# x\n\n[Nothing]\nx=y\n", 4),
                        ("[Documents]\nOpen=maybe\n", 2), ("Label=x\n", 1),
-                       ("[VM]\nLabel\n", 2), ("[VM]\nListen=unix:relative\n", 2)):
+                       ("[VM]\nLabel\n", 2), ("[VM]\nListen=unix:relative\n", 2),
+                       ("[VM]\nCID=2\n", 2), ("[Documents]\nGuestPath=doc\n", 2),
+                       ("[Documents]\nGuestUser=user\n", 2),
+                       ("[Documents]\nGuestUser=1000:\n", 2),
+                       ("[Portals]\n\nWindowHandles=1\n", 3), ("[Log]\nLevel=all\n", 2)):
         fails(env, rf"sidebus\.conf:{line}\b", config=text)
 
 

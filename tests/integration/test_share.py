@@ -66,6 +66,18 @@ def test_shares(env):
     assert "--xattr" not in words, arguments
 
 
+def test_ids(env):
+    """--guest-user: the documents are that user's in the guest, the person's on the host"""
+    sidebus = env.closing(env.own_sidebus(virtiofsd=env.virtiofsd,
+                                          arguments=["--guest-user", "1234:99"]))
+    arguments = command_line(sidebus.child("virtiofsd"))
+    for word in (f"--translate-uid=squash-guest:0:{os.getuid()}:4294967295",
+                 f"--translate-gid=squash-guest:0:{os.getgid()}:4294967295",
+                 "--translate-uid=squash-host:0:1234:4294967295",
+                 "--translate-gid=squash-host:0:99:4294967295"):
+        assert word in arguments, arguments
+
+
 def test_socket(env):
     """the vhost-user socket is the person's alone, and virtiofsd answers on it"""
     sidebus = with_share(env)
