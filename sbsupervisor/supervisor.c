@@ -370,18 +370,19 @@ static void reap_orphans(void) {
 /* Who uses something goes before who serves it. */
 static void stop(struct supervisor *s) {
         static const enum proc_id order[] = {
-                PROC_VM_ROUTER,       PROC_PORTAL,           PROC_VIRTIOFSD,
+                PROC_PORTAL,          PROC_VM_ROUTER,        PROC_VIRTIOFSD,
                 PROC_DOCUMENT_PORTAL, PROC_PERMISSION_STORE, PROC_PRIVATE_ROUTER,
         };
 
         _Static_assert(ELEMENTSOF(order) == PROC_N, "every process is stopped");
         s->stopping = true;
         (void)sd_notify(false, "STOPPING=1");
+        /* sbportal first: to it, the end of its channel is an order, that of the gate a fault. */
+        for (size_t i = 0; i < ELEMENTSOF(order); i++)
+                proc_stop(&s->procs[order[i]], STOP_MS);
         if (s->gate.bus)
                 gate_done(&s->gate);
         host_done(&s->host);
-        for (size_t i = 0; i < ELEMENTSOF(order); i++)
-                proc_stop(&s->procs[order[i]], STOP_MS);
         documents_done(&s->documents);
         reap_orphans();
         for (unsigned i = 0; i < s->n_listeners; i++)
