@@ -78,7 +78,14 @@ $$(O)/$(1): $$(O)/obj/$(1)/main.o $$(call archive,$(1)) $$(SUPPORT)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program-rules,$(p))))
 
-$(O)/obj/%.o: %.c
+# Another PREFIX or another compiler compiles anew: paths are built in.
+$(O)/flags: export SIDEBUS_FLAGS = $(CC) $(DEFINES) $(OPT) $(WERROR) $(CFLAGS)
+$(O)/flags: FORCE
+	@mkdir -p $(@D); printf '%s\n' "$$SIDEBUS_FLAGS" | cmp -s - $@ || printf '%s\n' "$$SIDEBUS_FLAGS" >$@
+.PHONY: FORCE
+FORCE:
+
+$(O)/obj/%.o: %.c $(O)/flags
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # --- unit tests and fuzzers: tests/unit/DIR/test_X.c and tests/fuzz/DIR/fuzz_X.c link lib DIR ------

@@ -58,15 +58,29 @@ static int on_exit_of(sd_event_source *source _unused_, const siginfo_t *si, voi
         return 0;
 }
 
+static void send_signal(const struct proc *p, int sig) {
+        (void)syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
+}
+
+/*
+ * Its channel is at an end, or it broke the protocol.  Its exit tells why and ends the instance:
+ * who closed the channel by dying keeps the cause of its death, whatever is sent after it.
+ */
+static void end_child(struct proc *p, const char *why) {
+        log_line(why ? LOG_ERR : LOG_DEBUG, "%s: %s", proc_rows[p->id].name, why ?: "it hung up");
+        p->ipc_source = sd_event_source_disable_unref(p->ipc_source);
+        send_signal(p, SIGKILL);
+}
+
 static int on_channel(sd_event_source *source _unused_, int fd _unused_, uint32_t events _unused_,
                       void *userdata) {
         struct proc *p = userdata;
         int r = ipc_drain(&p->chan, on_ipc_handlers, p);
 
         if (r == IPC_E_GONE)
-                supervisor_end_child(p->supervisor, p, "it hung up");
+                end_child(p, NULL);
         else if (r > 0)
-                supervisor_end_child(p->supervisor, p, "it broke the ipc protocol");
+                end_child(p, "it broke the ipc protocol");
         else if (r < 0)
                 supervisor_fail(p->supervisor);
         return 0;
@@ -184,10 +198,6 @@ static bool wait_exit(const struct proc *p, int ms) {
         struct pollfd pfd = {.fd = p->pidfd, .events = POLLIN};
 
         return poll(&pfd, 1, ms) == 1;
-}
-
-static void send_signal(const struct proc *p, int sig) {
-        (void)syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
 }
 
 void proc_stop(struct proc *p, int grace_ms) {

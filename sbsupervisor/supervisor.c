@@ -243,12 +243,6 @@ void supervisor_fail(struct supervisor *s) {
         (void)sd_event_exit(s->event, -ECHILD);
 }
 
-void supervisor_end_child(struct supervisor *s, struct proc *p, const char *why) {
-        log_error("%s: %s", proc_rows[p->id].name, why);
-        p->ipc_source = sd_event_source_disable_unref(p->ipc_source);
-        supervisor_fail(s);
-}
-
 /* --- events --------------------------------------------------------------------------------------- */
 
 static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {

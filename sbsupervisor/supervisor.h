@@ -56,6 +56,3 @@ int supervisor_advance(struct supervisor *s);
 
 /* A process that must run does not. */
 void supervisor_fail(struct supervisor *s);
-
-/* A child broke the ipc protocol or hung up. */
-void supervisor_end_child(struct supervisor *s, struct proc *p, const char *why);
