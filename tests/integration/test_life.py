@@ -364,15 +364,18 @@ def test_kill_cleanup(env):
 
 
 def test_child_dies(env):
-    """a process of it dies: the instance ends, with an error, and leaves nothing"""
-    for program in ("sbportal", "sbrouter", "xdg-document-portal", "xdg-permission-store"):
+    """a process of it dies: the instance ends, the cause is said, and nothing is left"""
+    for program, sig in (("sbportal", signal.SIGABRT), ("sbrouter", signal.SIGSEGV),
+                         ("xdg-document-portal", signal.SIGKILL),
+                         ("xdg-permission-store", signal.SIGKILL)):
         sidebus = env.own_sidebus()
         pids = list(sidebus.children())
-        os.kill(sidebus.child(program), signal.SIGKILL)
+        os.kill(sidebus.child(program), sig)
         assert sidebus.process.wait() > 0, (program, sidebus.log())
         sidebus.notify.close()
         is_gone(sidebus, pids)
-        assert program in sidebus.log(), program
+        assert re.search(f"{program}(-private)? was killed by signal {int(sig)} ", sidebus.log()), \
+            sidebus.log()
 
 
 def test_runtime_directory_gone(env):
