@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbagent/sandbox_profile.h"
+
+#include <netinet/in.h>
+
+#include "tests/confined.h"
+
+/* What others may, this program may not. */
+static const struct confined_call killed[] = {
+        FORBIDDEN(socket, AF_BLUETOOTH, SOCK_RAW),
+        FORBIDDEN(getsockopt, -1, IPPROTO_TCP),
+        FORBIDDEN(setsockopt, -1, IPPROTO_TCP),
+        FORBIDDEN(recvmsg, -1),
+        FORBIDDEN(dup3, 0, 1),
+        FORBIDDEN(fchmodat, AT_FDCWD, PATH_ARG("/nonexistent")),
+};
+
+static const struct confined_call works[] = {
+        ALLOWED(write, STDERR_FILENO, PATH_ARG(""), 0),
+        ALLOWED(read, STDIN_FILENO, 0, 0),
+        ALLOWED(fcntl, STDERR_FILENO, F_GETFL),
+        ALLOWED(brk, 0),
+        ALLOWED(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1),
+        ALLOWED(socket, AF_UNIX, SOCK_STREAM),
+};
+
+static void test_everywhere(void) {
+        confined_check_killed(&sbagent_profile, confined_everywhere,
+                              ELEMENTSOF(confined_everywhere));
+}
+
+static void test_killed(void) {
+        confined_check_killed(&sbagent_profile, killed, ELEMENTSOF(killed));
+}
+
+static void test_works(void) {
+        confined_check_works(&sbagent_profile, works, ELEMENTSOF(works));
+}
+
+static void test_privileges(void) {
+        confined_check_privileges(&sbagent_profile);
+}
+
+TEST_MAIN({"what no program of ours may do kills it", test_everywhere},
+          {"so does what only others may do", test_killed}, {"what it needs works", test_works},
+          {"all capabilities before, none when locked", test_privileges})

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbrouter/sandbox_profile.h"
+
+#include "tests/confined.h"
+
+/* What others may, this program may not. */
+static const struct confined_call killed[] = {
+        FORBIDDEN(socket, AF_UNIX, SOCK_STREAM),
+        FORBIDDEN(socket, AF_VSOCK, SOCK_STREAM),
+        FORBIDDEN(connect, -1),
+        FORBIDDEN(shutdown, -1, SHUT_RD),
+        RELEASE(read, 0, 0, 0),
+        RELEASE(write, STDOUT_FILENO, 0, 0),
+        FORBIDDEN(writev, STDOUT_FILENO, 0, 0),
+        FORBIDDEN(fcntl, STDOUT_FILENO, F_DUPFD, 0),
+        FORBIDDEN(fcntl, STDOUT_FILENO, F_SETFL, 0),
+        FORBIDDEN(getsockopt, -1, SOL_SOCKET, SO_TYPE),
+        FORBIDDEN(unlinkat, AT_FDCWD, PATH_ARG("/nonexistent")),
+        RELEASE(mmap, 0, 4096, PROT_READ, MAP_PRIVATE, STDIN_FILENO),
+};
+
+static const struct confined_call works[] = {
+        ALLOWED(write, STDERR_FILENO, PATH_ARG(""), 0),
+        ALLOWED(fcntl, STDERR_FILENO, F_GETFL),
+        ALLOWED(brk, 0),
+        ALLOWED(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1),
+};
+
+static void test_everywhere(void) {
+        confined_check_killed(&router_profile, confined_everywhere,
+                              ELEMENTSOF(confined_everywhere));
+}
+
+static void test_killed(void) {
+        confined_check_killed(&router_profile, killed, ELEMENTSOF(killed));
+}
+
+static void test_works(void) {
+        confined_check_works(&router_profile, works, ELEMENTSOF(works));
+}
+
+static void test_privileges(void) {
+        confined_check_privileges(&router_profile);
+}
+
+TEST_MAIN({"what no program of ours may do kills it", test_everywhere},
+          {"so does what only others may do", test_killed}, {"what it needs works", test_works},
+          {"all capabilities before, none when locked", test_privileges})
