@@ -39,12 +39,24 @@ static const struct {
                                       "there is no security context"},
 };
 
+/* Takes off the end what is only the start of a character; all before it is valid UTF-8. */
+static void drop_cut_character(char *s, size_t n) {
+        while (n > 0 && ((unsigned char)s[n - 1] & 0xc0) == 0x80)
+                n--;
+        s[n > 0 ? n - 1 : 0] = 0; /* the first byte of one, or one that might have been whole */
+}
+
 int driver_fail(struct driver_call *call, int e, const char *fmt, ...) {
         va_list ap;
+        int n;
 
         va_start(ap, fmt);
-        (void)vsnprintf(call->text, sizeof(call->text), fmt, ap);
+        n = vsnprintf(call->text, sizeof(call->text), fmt, ap);
         va_end(ap);
+        if (n < 0)
+                call->text[0] = 0;
+        else if ((size_t)n >= sizeof(call->text))
+                drop_cut_character(call->text, sizeof(call->text) - 1);
         return e;
 }
 

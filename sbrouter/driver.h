@@ -70,7 +70,7 @@ struct driver_method {
 /* Ends with a row without interface; rows of one interface are together. */
 extern const struct driver_method driver_methods[];
 
-/* Sets the error's text and returns e. */
+/* Sets the error's text, cut between two characters when it is too long, and returns e. */
 int driver_fail(struct driver_call *call, int e, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
 /* Appends one argument to the reply.  0 or -ENOMEM. */

@@ -58,6 +58,9 @@ int driver_error(struct router *r, struct connection *c, uint32_t serial, const 
                  const char *text) {
         _cleanup_(dbus_message_unrefp) DBusMessage *m = dbus_message_new(DBUS_MESSAGE_TYPE_ERROR);
 
+        /* libdbus ends the process over a string that is not UTF-8, and guests' words are in this. */
+        if (!dbus_validate_utf8(text, NULL))
+                text = error;
         if (!m || !dbus_message_set_reply_serial(m, serial) ||
             !dbus_message_set_error_name(m, error) ||
             !dbus_message_append_args(m, DBUS_TYPE_STRING, &text, DBUS_TYPE_INVALID))

@@ -110,7 +110,8 @@ def test_names(env):
 # --- the driver ----------------------------------------------------------------------------------
 
 TEXTS = ["", "a", "a.b", "not.owned", ":1.99999", ":", "org.freedesktop.DBus", "..", "a b.c", "t.Own",
-         "org.freedesktop.DBus.Local", "x" * 255, "x." + "y" * 253, "x." + "y" * 254, ":1.0\u00e9"]
+         "org.freedesktop.DBus.Local", "x" * 255, "x." + "y" * 253, "x." + "y" * 254, ":1.0\u00e9",
+         "\u20ac" * 600, "x" + "\u20ac" * 600, "xx" + "\U0001f600" * 600]
 
 BODIES = ([variant("(s)", t) for t in TEXTS] +
           [None, variant("(u)", 1), variant("(ss)", "a.b", "c"), variant("(v)", GLib.Variant("s", "a.b")),
@@ -146,7 +147,7 @@ def comparable(side, method, answer):
 
 
 def test_driver(env):
-    """every method of the driver with 80 kinds of arguments: the same answers and error names"""
+    """every method of the driver with 95 kinds of arguments: the same answers and error names"""
     both = sides(env, 2)
     different = {}
     for side in both:

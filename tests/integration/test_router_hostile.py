@@ -162,6 +162,32 @@ def test_auth_deadline(env):
     assert slow.is_cut_off() and quiet.alive() and bus.witness.alive()
 
 
+def test_long_arguments(env):
+    """arguments that an error quotes, longer than its text and not ASCII: cut between characters"""
+    bus = Bus(env)
+    properties = {"interface": BUS + ".Properties"}
+    calls = [(member, "(s)", (None,), {}) for member in (
+        "GetNameOwner", "ListQueuedOwners", "GetConnectionUnixUser", "GetConnectionUnixProcessID",
+        "GetConnectionCredentials", "GetAdtAuditSessionData", "ReleaseName", "NameHasOwner",
+        "GetConnectionSELinuxSecurityContext", "AddMatch", "RemoveMatch")]
+    calls += [("StartServiceByName", "(su)", (None, 0), {}), ("RequestName", "(su)", (None, 0), {}),
+              ("Get", "(ss)", (None, "x"), properties), ("Get", "(ss)", (BUS, None), properties),
+              ("GetAll", "(s)", (None,), properties),
+              ("Set", "(ssv)", (None, "x", GLib.Variant("s", "")), properties),
+              ("Set", "(ssv)", (BUS, None, GLib.Variant("s", "")), properties)]
+    for character in ("\u00e9", "\u20ac", "\U0001f600", "x"):
+        for pad in range(4):
+            text = pad * "x" + character * 600
+            for member, kind, values, where in calls:
+                body = variant(kind, *(text if v is None else v for v in values))
+                answer = bus.witness.ask(member, body, **where)
+                assert answer == (False,) or answer.startswith(ERROR), (member, text[:5], answer)
+    serial = bus.witness.next_serial()
+    bus.witness.send(call(BUS_PATH, BUS, "GetNameOwner", variant("(s)", "\u20ac" * 600), serial=serial))
+    text = bus.witness.reply(serial).get_body().unpack()[0]
+    assert text.endswith("\u20ac") and 505 < len(text.encode()) < 512, text
+
+
 # --- replies ------------------------------------------------------------------------------------------
 
 def test_replies(env):
