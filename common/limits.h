@@ -22,9 +22,12 @@
 #define LIMIT_HALF_OPEN        64u       /* of these not yet past Hello: dbus-daemon's value */
 #define LIMIT_NAMES            64u       /* per connection: nobody owns more than a handful */
 #define LIMIT_MATCHES          1024u     /* per connection: a GTK desktop shell holds about 200 */
+#define LIMIT_MATCHES_BUS      16384u    /* of all: 60 clients with 200; a signal may have to look at each */
+#define LIMIT_MATCHES_SURE     32u       /* a connection gets these though the bus is full of others' */
 #define LIMIT_MATCH_RULE_BYTES 1024u     /* specification, "Match rules" */
 #define LIMIT_PENDING_REPLIES  256u      /* calls without an answer, per caller */
-#define LIMIT_QUEUE_BYTES      16777216u /* 16 MiB not yet read by one receiver; one whole large message is let through above it */
+#define LIMIT_QUEUE_BYTES      16777216u /* 16 MiB not yet read by one receiver, of signals; as much again of what others send it, each a fifth; one whole large message is let through above it */
+#define LIMIT_PEER_QUEUE_BYTES 67108864u /* of the bus's own signals, for sbportal and sbsupervisor: 300 000 of them, then the peer hangs */
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself: names and match rules are below 2 KiB */
 #define LIMIT_ROUTER_FDS       4096u     /* RLIMIT_NOFILE: all connections, and some full queues of descriptors */

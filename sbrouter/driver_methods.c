@@ -170,9 +170,10 @@ static int add_match(struct driver_call *call) {
         if (v != 0)
                 return v;
         v = match_add(call->r, call->c, rule);
-        return v == MATCH_E_LIMIT ? driver_fail(call, DRIVER_E_LIMITS_EXCEEDED,
-                                                "this connection has too many match rules")
-                                  : v;
+        if (v <= 0)
+                return v;
+        return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED, "%s has too many match rules",
+                           v == MATCH_E_LIMIT ? "this connection" : "this bus");
 }
 
 static int remove_match(struct driver_call *call) {

@@ -87,18 +87,22 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
 
         if (c->n_matches >= LIMIT_MATCHES)
                 return MATCH_E_LIMIT;
+        if (r->matches.n >= LIMIT_MATCHES_BUS && c->n_matches >= LIMIT_MATCHES_SURE)
+                return MATCH_E_BUS_LIMIT;
         m = malloc(sizeof(*m));
         if (!m)
                 return -ENOMEM;
         m->owner = c;
         m->rule = TAKE_PTR(rule);
         m->file = choose_file(r, m->rule, &hash);
+        m->node.hash = hash;
         list_init(&m->rest);
         if (m->file == MATCH_BY_NOTHING)
                 list_append(&r->matches.rest, &m->rest);
         else
                 table_insert(&r->matches.rules, &m->node, hash);
         r->matches.n_rules[m->file]++;
+        r->matches.n++;
         list_append(&c->matches, &m->owned);
         c->n_matches++;
         return 0;
@@ -110,31 +114,22 @@ static void unfile(struct router *r, struct match *m) {
         else
                 table_remove(&r->matches.rules, &m->node);
         r->matches.n_rules[m->file]--;
+        r->matches.n--;
         list_remove(&m->owned);
         m->owner->n_matches--;
         match_rule_free(m->rule);
         free(m);
 }
 
+/* Among its owner's rules: a chain may be full of others' rules that are the same. */
 int match_remove(struct router *r, struct connection *c, const struct match_rule *rule) {
         uint64_t hash;
         enum match_file file = choose_file(r, rule, &hash);
 
-        if (file == MATCH_BY_NOTHING) {
-                LIST_FOREACH(l, &r->matches.rest) {
-                        struct match *m = LIST_OWNER(l, struct match, rest);
+        LIST_FOREACH(l, &c->matches) {
+                struct match *m = LIST_OWNER(l, struct match, owned);
 
-                        if (m->owner == c && match_rule_equal(m->rule, rule)) {
-                                unfile(r, m);
-                                return 0;
-                        }
-                }
-                return MATCH_E_NOT_FOUND;
-        }
-        TABLE_FOREACH_HASH(node, &r->matches.rules, hash) {
-                struct match *m = MATCH_OF_NODE(node);
-
-                if (m->owner == c && match_rule_equal(m->rule, rule)) {
+                if (m->file == file && m->node.hash == hash && match_rule_equal(m->rule, rule)) {
                         unfile(r, m);
                         return 0;
                 }

@@ -35,10 +35,12 @@ struct match_index {
         struct table rules;               /* all files but the last, in one table */
         struct list rest;                 /* MATCH_BY_NOTHING */
         unsigned n_rules[MATCH_N_FILES]; /* an empty file is not looked into */
+        unsigned n;                      /* in all files */
 };
 
 enum {
         MATCH_E_LIMIT = 1, /* LIMIT_MATCHES */
+        MATCH_E_BUS_LIMIT, /* LIMIT_MATCHES_BUS */
         MATCH_E_NOT_FOUND,
 };
 
@@ -46,7 +48,7 @@ enum {
 int match_index_init(struct match_index *x);
 void match_index_done(struct match_index *x);
 
-/* Takes rule, also on failure.  0, MATCH_E_LIMIT or -ENOMEM. */
+/* Takes rule, also on failure.  0, MATCH_E_LIMIT, MATCH_E_BUS_LIMIT or -ENOMEM. */
 int match_add(struct router *r, struct connection *c, struct match_rule *take_rule);
 /* Removes one of c's rules equal to rule (borrowed).  0 or MATCH_E_NOT_FOUND. */
 int match_remove(struct router *r, struct connection *c, const struct match_rule *rule);

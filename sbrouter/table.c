@@ -71,6 +71,9 @@ static void link_node(struct table *t, struct table_node *node) {
         struct table_node **bucket = &t->buckets[node->hash & t->mask];
 
         node->next = *bucket;
+        node->from = bucket;
+        if (node->next)
+                node->next->from = &node->next;
         *bucket = node;
 }
 
@@ -100,13 +103,10 @@ void table_insert(struct table *t, struct table_node *node, uint64_t hash) {
 }
 
 void table_remove(struct table *t, struct table_node *node) {
-        struct table_node **p = &t->buckets[node->hash & t->mask];
-
-        while (*p != node) {
-                assert(*p); /* else it was not in this table */
-                p = &(*p)->next;
-        }
-        *p = node->next;
+        assert(*node->from == node); /* else it was in no table */
+        *node->from = node->next;
+        if (node->next)
+                node->next->from = node->from;
         t->n--;
 }
 

@@ -4,6 +4,7 @@
  *
  * Guests choose many of the keys (names, match rules), so the hash is SipHash-1-3
  * with a key drawn at start: nobody can prepare keys that fall into one chain.
+ * Equal keys may be many, and they do: so removal must not walk the chain.
  */
 #pragma once
 
@@ -16,6 +17,7 @@ struct table_key {
 
 struct table_node {
         struct table_node *next;
+        struct table_node **from; /* what points to this node: a bucket, or the next of another */
         uint64_t hash;
 };
 
@@ -34,6 +36,7 @@ void table_done(struct table *t);
 
 /* A table that cannot grow goes on with longer chains: insertion never fails. */
 void table_insert(struct table *t, struct table_node *node, uint64_t hash);
+/* In constant time, however long the chain. */
 void table_remove(struct table *t, struct table_node *node);
 
 /* First node with that hash, and the one after node: the caller compares the keys. */

@@ -2,6 +2,8 @@
 /* The index finds whom a walk over all rules would find: checked with random rules and signals. */
 #include "sbrouter/match.h"
 
+#include <unistd.h>
+
 #include "common/limits.h"
 #include "tests/test.h"
 #include "tests/unit/sbrouter/bus.h"
@@ -205,5 +207,33 @@ static void test_limit(void) {
         bus_done(&b);
 }
 
+#define N_GREEDY (LIMIT_MATCHES_BUS / LIMIT_MATCHES)
+
+/* Some use the bus's rules up: who comes then still gets its few. */
+static void test_bus_limit(void) {
+        struct connection *greedy[N_GREEDY], *c;
+        struct bus b;
+
+        bus_init(&b, ROUTER_STANDALONE);
+        c = b.c[0];
+        for (unsigned k = 0; k < N_GREEDY; k++) {
+                CHECK_EQ_INT(connection_new(&b.router, dup(b.ends[1]), &greedy[k]), 0);
+                router_register(&b.router, greedy[k]);
+                for (unsigned i = 0; i < LIMIT_MATCHES; i++)
+                        CHECK_EQ_INT(match_add(&b.router, greedy[k], parse("member='M'")), 0);
+        }
+        CHECK_EQ_INT(b.router.matches.n, LIMIT_MATCHES_BUS);
+        for (unsigned i = 0; i < LIMIT_MATCHES_SURE; i++)
+                CHECK_EQ_INT(match_add(&b.router, c, parse("member='M'")), 0);
+        CHECK_EQ_INT(match_add(&b.router, c, parse("member='M'")), MATCH_E_BUS_LIMIT);
+        match_remove_all(&b.router, greedy[0]);
+        CHECK_EQ_INT(match_add(&b.router, c, parse("member='M'")), 0);
+        for (unsigned k = 0; k < N_GREEDY; k++)
+                match_remove_all(&b.router, greedy[k]);
+        match_remove_all(&b.router, c);
+        CHECK_EQ_INT(b.router.matches.n, 0);
+        bus_done(&b);
+}
+
 TEST_MAIN({"the index agrees with a walk over all rules", test_model},
-          {"limit and removal", test_limit})
+          {"limit and removal", test_limit}, {"limit of the bus", test_bus_limit})
