@@ -17,7 +17,7 @@ import time
 
 from gi.repository import Gio, GLib
 
-from rig.processes import Process, scale, wait_for
+from rig.processes import Process, listens, scale, wait_for
 from rig.sidebus import Agent, Notify
 
 OK = b"SIDEBUS/1 OK\n"
@@ -107,7 +107,7 @@ class BusHost(Host):
         self.daemon = Process(["/usr/bin/dbus-daemon", "--nofork", "--session",
                                "--address=unix:path=" + bus],
                               log=os.path.join(directory, "bus.log"))
-        wait_for("dbus-daemon", lambda: os.path.exists(bus))
+        wait_for("dbus-daemon", lambda: listens(bus))
         self.streams = []
         threading.Thread(target=self.serve, args=[bus], daemon=True).start()
 

@@ -7,6 +7,7 @@ runner's child, so walking down from the runner finds every process, however it 
 
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -38,6 +39,12 @@ def wait_for(what, condition, seconds=20.0):
         if time.monotonic() > limit:
             raise Timeout(f"waited {seconds * scale():.0f} s for {what}")
         time.sleep(0.01)
+
+
+def listens(path):
+    """Whether somebody accepts there: a server's socket has its name before it listens."""
+    with socket.socket(socket.AF_UNIX) as ours:
+        return ours.connect_ex(path) == 0
 
 
 def status(pid):

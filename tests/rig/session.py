@@ -18,7 +18,7 @@ import urllib.parse
 from gi.repository import Gio, GLib
 
 from . import chooser
-from .processes import Process, wait_for
+from .processes import Process, listens, wait_for
 
 LIBEXEC = "/usr/libexec"
 DESKTOP = "org.freedesktop.portal.Desktop"
@@ -219,7 +219,7 @@ class HostSession:
         self._write_configuration(activatable)
         self.daemon = Process(["dbus-daemon", "--config-file=" + self.file("bus.conf"), "--nofork",
                                "--nopidfile"], log=self.file("bus.log"), env=self.env)
-        wait_for("the session bus", lambda: os.path.exists(self.file("run/bus")))
+        wait_for("the session bus", lambda: listens(self.file("run/bus")))
         self.bus = self.connect()
         if portal or activatable:
             self.chooser = Chooser(self)
