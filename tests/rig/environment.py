@@ -11,8 +11,8 @@
   env.closing(x) x, stopped or closed after the test
   env.virtiofsd  a Rust virtiofsd; a test that asks fails where there is none
 
-The shared parts are started by the first test that asks for them, and started anew after a test
-that broke them.
+The shared parts are started by the first test that asks for them.  A test in which one of them
+ended has failed, whatever else it saw, and the next test gets new ones.
 """
 
 import os
@@ -23,7 +23,7 @@ from . import virtiofsd
 from .processes import descendants
 from .guest import GuestClient, pump
 from .session import HostSession
-from .sidebus import Agent, Sidebus
+from .sidebus import Agent, Notifying, Sidebus
 
 
 # What a sanitizer or a failed assertion says in a program's log.
@@ -56,16 +56,18 @@ class Env:
         return {name: part.log()[self.log_start.get(name, 0):] for name, part in self._logged()}
 
     def end(self):
-        """Closes what the test opened, and parts of the chain that died."""
+        """Closes what the test opened; says what ended that should run, or ended badly."""
         errors = []
         for thing in reversed(self.to_close):
             try:
-                (thing.close if hasattr(thing, "close") else thing.stop)()
+                code = (thing.close if hasattr(thing, "close") else thing.stop)()
+                if isinstance(thing, Notifying) and code != 0:
+                    errors.append(self._bad_end(thing.process))
             except Exception as e:  # the first reason is the test's; this is told beside it
                 errors.append(f"{type(thing).__name__}: {e}")
         self.to_close = []
         pump()
-        self._settle()
+        errors += self._settle()
         errors += self._fatal([log for _, log in self.new_log().items()]
                               + [part.log() for part in self.own])
         self.own = []
@@ -77,20 +79,25 @@ class Env:
     def _fatal(logs):
         return [log[m.start():][:2000] for log in logs for m in [FATAL.search(log)] if m]
 
+    @staticmethod
+    def _bad_end(process):
+        return f"{process.name} ended with {process.wait()}:\n{process.log()[-2000:]}"
+
     def _settle(self):
-        """The next test starts with no dialog open; a chain that died is started anew."""
-        session, sidebus = self.shared.get("session"), self.shared.get("sidebus")
-        if session and session.chooser:
-            session.chooser.settle()
-        agent = self.shared.get("agent")
-        if (sidebus and not sidebus.process.running()) or (agent and not agent.process.running()):
-            self.stop_chain()
+        """The next test starts with no dialog open.  The shared parts that are not there, told."""
+        session = self.shared.get("session")
+        running = [part.process for _, part in self._logged()]
+        if session:
+            running += [process for process in (session.daemon, session.portal) if process]
+            if session.chooser:
+                session.chooser.settle()
+        return [self._bad_end(process) for process in running if not process.running()]
 
     def stop_chain(self):
         for name in ("agent", "sidebus"):
             part = self.shared.pop(name, None)
-            if part and part.process.running():
-                part.stop()
+            if part:
+                assert part.stop() == 0, self._bad_end(part.process)
 
     def drop(self):
         """Ends the shared parts by force: a test failed, and they may be in any state."""
