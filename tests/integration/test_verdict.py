@@ -4,8 +4,10 @@
 import contextlib
 import os
 import signal
+import socket
 import tempfile
 
+from rig import person
 from rig.environment import Env
 from rig.processes import wait_for
 
@@ -74,3 +76,19 @@ def test_own_agent_crashes(env):
         agent = inner.own_agent(inner.sidebus)
         agent.process.signal(signal.SIGKILL)
         assert "sbagent ended with -9" in complaint(inner.end)
+
+
+def test_odd_files_in_source(env):
+    """a socket, a FIFO and a dangling link in the source tree do not stop a run by root"""
+    source, target = os.path.join(env.tmp, "s"), os.path.join(env.tmp, "t")
+    os.makedirs(os.path.join(source, "build"))
+    os.mkdir(os.path.join(source, "d"))
+    with open(os.path.join(source, "d", "file"), "w", encoding="utf-8") as f:
+        f.write("text")
+    os.mkfifo(os.path.join(source, "d", "fifo"))
+    os.symlink("/nonexistent", os.path.join(source, "link"))
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(os.path.join(source, "socket"))
+        person.copy(source, target, ("build",))
+    assert sorted(os.listdir(target)) == ["d", "link"]
+    assert os.listdir(os.path.join(target, "d")) == ["file"]

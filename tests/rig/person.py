@@ -14,6 +14,7 @@ import pwd
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -35,8 +36,24 @@ def usable_fuse():
                      "load the module (modprobe fuse) and allow this user to open it") from None
 
 
-def _copy(source, target, skip):
-    shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(*skip))
+def _can_be_copied(path):
+    """Not so: a socket or FIFO that somebody left there, and what has just gone."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
+
+
+def copy(source, target, skip):
+    """A tree for others to read, without what the patterns in skip name."""
+    by_name = shutil.ignore_patterns(*skip)
+
+    def ignore(directory, names):
+        return by_name(directory, names) | {
+            name for name in names if not _can_be_copied(os.path.join(directory, name))}
+
+    shutil.copytree(source, target, symlinks=True, ignore=ignore)
     subprocess.run(["chmod", "-R", "a+rX,go-w", target], check=True)
 
 
@@ -124,8 +141,8 @@ def run_as_person(script, build, arguments):
     try:
         os.chmod(root, 0o755)
         os.mkdir(os.path.join(root, "dev"), 0o755)
-        _copy(build, os.path.join(root, "build"), ("*.o", "*.d", "*.a", "san", "*.deb", "apt"))
-        _copy(source, os.path.join(root, "source"),
+        copy(build, os.path.join(root, "build"), ("*.o", "*.d", "*.a", "san", "*.deb", "apt"))
+        copy(source, os.path.join(root, "source"),
               (".git", "__pycache__", os.path.basename(os.path.abspath(build))))
         user, groups = _make_user(root)
         argv = [sys.executable, "-B", os.path.join(root, "source", "tests", os.path.basename(script)),
