@@ -27,6 +27,8 @@ struct export {
         sd_event_source *idle; /* tells the end when nothing had to be waited for */
         enum portal_export kind;
         bool directory;
+        struct privop_roots roots;
+        int roots_error; /* negative: the lists could not be read, nothing is given out */
         size_t n, n_pending;
         struct item items[];
 };
@@ -55,17 +57,14 @@ static const char *refusal(int r) {
 
 static int open_uri(struct export *e, const char *uri, struct privop_file *ret) {
         _cleanup_free_ char *path = uri_to_path(uri);
-        struct privop_roots roots;
         int r;
 
         if (!path)
                 return PRIVOP_E_KIND; /* smb: or trash: and no local file behind it */
-        r = roots_load(&e->documents->roots, &roots);
-        if (r < 0)
-                return r;
-        r = e->kind == PORTAL_EXPORT_SAVE ? privop_open_parent(path, &roots, ret)
-                                          : privop_open_picked(path, &roots, ret);
-        free(roots.v);
+        if (e->roots_error < 0)
+                return e->roots_error;
+        r = e->kind == PORTAL_EXPORT_SAVE ? privop_open_parent(path, &e->roots, ret)
+                                          : privop_open_picked(path, &e->roots, ret);
         return r == 0 && ret->is_directory != e->directory ? PRIVOP_E_KIND : r;
 }
 
@@ -103,7 +102,7 @@ static int on_granted(sd_bus_message *m, void *userdata, sd_bus_error *error _un
                 i->result = result_string(i);
                 log_notice("granted: %s%s%s as document %s, %s%s", ESCAPED(i->file.path),
                            i->file.name ? "/" : "", i->file.name ? ESCAPED(i->file.name) : "", i->id,
-                           i->write ? "read and write" : "read",
+                           i->write ? "read and write" : "read, beside what the VM may do already",
                            i->file.is_directory ? ", the whole directory" : "");
         }
         settle(i);
@@ -116,7 +115,7 @@ static int grant(struct item *i) {
 
         /* Listed first: from the grant on, the guest may plant a symlink in it. */
         if (i->write && i->file.is_directory)
-                r = roots_add(&d->roots, i->file.path);
+                r = roots_add(&d->roots, i->file.path, i->file.fd);
         i->slot = sd_bus_slot_unref(i->slot);
         return r < 0 ? r : documents_grant(d, i->id, i->write, on_granted, i, &i->slot);
 }
@@ -171,6 +170,7 @@ int export_start(struct documents *d, enum portal_export kind, bool directory,
         e->done = done;
         e->userdata = userdata;
         e->n = n;
+        e->roots_error = roots_load(&d->roots, &e->roots);
         for (size_t k = 0; k < n; k++) {
                 e->items[k] = (struct item){.export = e, .file.fd = -1};
                 start_item(&e->items[k], uris[k]);
@@ -197,6 +197,7 @@ struct export *export_free(struct export *e) {
                 free(e->items[k].result);
         }
         sd_event_source_disable_unref(e->idle);
+        free(e->roots.v);
         free(e);
         return NULL;
 }

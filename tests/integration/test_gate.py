@@ -269,6 +269,22 @@ def test_planted_symlink(env):
     assert os.path.basename(opened(env, os.path.join(shared, b"file"))) == b"file"
 
 
+def test_planted_symlink_renamed(env):
+    """the directory, or one above it, is renamed after the guest planted a symlink: refused still"""
+    secret = env.host_file("secret/id_rsa", b"secret")
+    shared = os.path.dirname(env.host_file("above/shared/file"))
+    guest = opened(env, shared, directory=GLib.Variant("b", True))
+    os.symlink(secret, os.path.join(guest, b"photo.jpg"))
+    before = env.sidebus.exported()
+    files = os.path.dirname(os.path.dirname(shared))
+    for old, new, renamed in ((b"above/shared", b"above/renamed", b"above/renamed"),
+                              (b"above", b"elsewhere", b"elsewhere/renamed")):
+        os.rename(os.path.join(files, old), os.path.join(files, new))
+        request = env.client().open_file()
+        env.dialog().pick(os.path.join(files, renamed, b"photo.jpg"))
+        not_opened(env, request, before)
+
+
 def test_planted_symlink_save(env):
     """saving onto or through a planted symlink changes nothing behind it"""
     secret = env.host_file("secret/id_rsa", b"secret")
