@@ -18,8 +18,8 @@
 #define LIMIT_MESSAGE_FDS   16u        /* dbus-daemon's built-in max_message_unix_fds */
 
 /* --- a connection of the bus ------------------------------------------------------------ */
-#define LIMIT_CONNECTIONS      512u      /* per bus: a desktop session holds about 60 */
-#define LIMIT_HALF_OPEN        64u       /* of these not yet past Hello: dbus-daemon's value */
+#define LIMIT_CONNECTIONS      512u      /* per bus, past Hello: a desktop session holds about 60 */
+#define LIMIT_HALF_OPEN        64u       /* per listener, not yet past Hello: dbus-daemon's value; the oldest goes for a newcomer */
 #define LIMIT_NAMES            64u       /* per connection: nobody owns more than a handful */
 #define LIMIT_MATCHES          1024u     /* per connection: a GTK desktop shell holds about 200 */
 #define LIMIT_MATCHES_BUS      16384u    /* of all: 60 clients with 200; a signal may have to look at each */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/limits.h"
 #include "sbrouter/dbus_name.h"
 #include "sbrouter/driver_send.h"
 #include "sbrouter/match.h"
@@ -20,6 +21,9 @@ static int hello(struct driver_call *call) {
 
         if (call->c->id != 0)
                 return driver_fail(call, DRIVER_E_FAILED, "Hello was said already");
+        if (call->c->listener && router_is_full(call->r))
+                return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED,
+                                   "this bus has %u connections already", LIMIT_CONNECTIONS);
         router_register(call->r, call->c);
         v = driver_return(call, DBUS_TYPE_STRING, &name);
         if (v == 0)

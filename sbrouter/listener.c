@@ -9,6 +9,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "sbrouter/admission.h"
 #include "sbrouter/router.h"
 
 /* A flood of connects must not keep the turn from those that are connected. */
@@ -57,33 +58,34 @@ static void complain(struct listener *l, const char *what) {
                 log_warning("connection refused: %s", what);
 }
 
-/* Who may come in at all: decided before a byte is read. */
 static bool may_connect(struct listener *l, int fd, const struct sockaddr_vm *vm,
                         struct credentials *ret_cred) {
-        struct router *r = l->router;
+        int e;
 
         *ret_cred = (struct credentials){0};
-        if ((l->flags & IPC_LISTEN_CID) &&
-            (vm->svm_family != AF_VSOCK || vm->svm_cid != l->cid)) {
-                complain(l, "it does not come from the VM's CID");
-                return false;
-        }
-        if (l->flags & IPC_LISTEN_OWNER) {
-                if (credentials_of_socket(fd, ret_cred) < 0 ||
-                    (ret_cred->uid != r->own_uid && ret_cred->uid != 0)) {
-                        complain(l, "it belongs to another user");
-                        return false;
+        if ((l->flags & IPC_LISTEN_OWNER) && credentials_of_socket(fd, ret_cred) < 0)
+                *ret_cred = (struct credentials){0};
+        e = admission_check(l->flags, l->cid, l->router->own_uid, vm, ret_cred);
+        if (e != 0)
+                complain(l, admission_strerror(e));
+        return e == 0;
+}
+
+/*
+ * The oldest of those that are half way goes for one that comes: who authenticates at
+ * once finds room, however many connect and say nothing.
+ */
+static void make_room(struct listener *l) {
+        if (l->n_half_open < LIMIT_HALF_OPEN)
+                return;
+        LIST_FOREACH(link, &l->router->half_open) {
+                struct connection *c = LIST_OWNER(link, struct connection, half_open);
+
+                if (c->listener == l && !c->dead) {
+                        connection_breach(c, "it did not authenticate, and too many others came");
+                        return;
                 }
         }
-        if (r->n_accepted >= LIMIT_CONNECTIONS) {
-                complain(l, "the bus is full");
-                return false;
-        }
-        if (l->n_half_open >= LIMIT_HALF_OPEN) {
-                complain(l, "too many connections have not authenticated yet");
-                return false;
-        }
-        return true;
 }
 
 static void set_up(struct listener *l, struct connection *c, const struct credentials *cred) {
@@ -135,6 +137,7 @@ static int accept_one(struct listener *l) {
                 (void)fd_close(fd);
                 return 0;
         }
+        make_room(l);
         v = connection_new(r, fd, &c);
         if (v == 0)
                 set_up(l, c, &cred);

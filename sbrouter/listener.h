@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A listening socket: who may connect through it, and how many at a time may be
- * half way through authentication.  The count is per listener, so that a guest's
- * flood does not keep the person's own tools from another socket.
+ * half way through authentication: one more ends the oldest.  The count is per
+ * listener, so that a guest's flood does not end the person's own tools.
  */
 #pragma once
 

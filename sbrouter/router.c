@@ -54,6 +54,14 @@ void router_configure(struct router *r, enum router_bus bus, const uint8_t machi
         to_hex(r->machine_id, machine_id, 16);
 }
 
+bool router_is_full(const struct router *r) {
+        unsigned n = r->n_accepted;
+
+        LIST_FOREACH(link, &r->listeners)
+                n -= LIST_OWNER(link, struct listener, link)->n_half_open;
+        return n >= LIMIT_CONNECTIONS;
+}
+
 void router_register(struct router *r, struct connection *c) {
         c->id = ++r->last_id;
         c->n_name = (uint8_t)snprintf(c->name, sizeof(c->name), ":1.%" PRIu64, c->id);

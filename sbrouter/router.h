@@ -73,6 +73,8 @@ void router_configure(struct router *r, enum router_bus bus, const uint8_t machi
 /* 0 when loop.stop was set, or a negative errno. */
 int router_run(struct router *r);
 
+/* Whether LIMIT_CONNECTIONS are past Hello; the supervisor's and sbportal's do not count. */
+bool router_is_full(const struct router *r);
 /* Gives c, which said Hello, its unique name. */
 void router_register(struct router *r, struct connection *c);
 

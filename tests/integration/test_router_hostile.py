@@ -262,28 +262,37 @@ def test_limits(env):
 
 
 def test_half_open(env):
-    """64 half-open connections shut out others only until they go; 512 is the end"""
+    """connections that never authenticate keep nobody out, the oldest of 64 goes for a newcomer"""
     bus = Bus(env)
-    half = [bus.router.client(authenticate=False) for _ in range(64)]
-    late = bus.router.client(authenticate=False)
-    assert late.is_cut_off() and bus.witness.alive()
-    for c in half:
-        c.close()
-    full = []
-    for _ in range(511):
-        wait_for("room", lambda: full.append(try_client(bus.router)) or full[-1] or full.pop())
-    assert try_client(bus.router) is None
+    half = [bus.client(authenticate=False) for _ in range(64)]
     assert bus.witness.alive()
-    for c in full:
-        c.close()
-    wait_for("room", lambda: try_client(bus.router))
+    for c in half:
+        c.socket.settimeout(0.01)
+    assert not any(c.is_cut_off() for c in half)
+    newcomer = bus.client()
+    assert newcomer.alive() and bus.witness.alive()
+    half[0].socket.settimeout(20)
+    assert half[0].is_cut_off() and not any(c.is_cut_off() for c in half[1:])
+    # Whatever stage they are in, and however many come.
+    half += [bus.client(say_hello=False) for _ in range(300)]
+    half[-1].socket.settimeout(0.01)
+    assert bus.client().alive() and newcomer.alive() and bus.witness.alive()
+    assert half[63].is_cut_off() and not half[-1].is_cut_off()
 
 
-def try_client(router):
-    try:
-        return router.client()
-    except (AssertionError, OSError):
-        return None
+def test_full(env):
+    """512 past Hello are the end: the next one is told so, and there is room again when one leaves"""
+    bus = Bus(env)
+    full = [bus.client() for _ in range(511)]
+    silent = [bus.client(authenticate=False) for _ in range(3)]
+    late = bus.client(say_hello=False)
+    assert late.ask("Hello") == ERROR + "LimitsExceeded"
+    assert late.ask("ListNames") == ERROR + "AccessDenied"
+    assert bus.witness.alive() and full[-1].alive()
+    full[7].close()
+    wait_for("room", lambda: late.ask("Hello") != ERROR + "LimitsExceeded")
+    assert late.alive() and bus.client(say_hello=False).ask("Hello") == ERROR + "LimitsExceeded"
+    del silent
 
 
 def test_huge_length(env):
