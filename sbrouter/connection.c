@@ -106,8 +106,12 @@ void connection_breach(struct connection *c, const char *what) {
 
 static int append_packet(struct connection *c, const struct packet *p) {
         size_t n_copied = p->blob ? 0 : p->n_body;
-        uint8_t *out = queue_reserve(&c->out, &c->router->pool, p->n_header + n_copied, p->fds);
+        int v = shares_add(&c->out.shares, p->charge, p->n_header + p->n_body);
+        uint8_t *out;
 
+        if (v < 0)
+                return v;
+        out = queue_reserve(&c->out, &c->router->pool, p->n_header + n_copied, p->fds);
         if (!out)
                 return -ENOMEM;
         memcpy(out, p->header, p->n_header);
@@ -120,14 +124,33 @@ static int append_packet(struct connection *c, const struct packet *p) {
                                (size_t)((const uint8_t *)p->body - p->blob->data), p->n_body);
 }
 
+/*
+ * Only what is the receiver's own can end it, so nobody else's bytes are among those.
+ * Others share the same room again: each may have a quarter of what is left of it, so
+ * some is left for whoever comes next.  An answer was asked for and has to find room
+ * whatever others did.
+ */
+static bool is_full(const struct connection *c, const struct packet *p) {
+        const struct shares *s = &c->out.shares;
+
+        if (p->charge == 0) /* guests cause the bus's signals: a peer of ours may fall far behind */
+                return s->own > (c->listener ? LIMIT_QUEUE_BYTES : LIMIT_PEER_QUEUE_BYTES);
+        if (p->is_answer)
+                return shares_of(s, p->charge) > LIMIT_QUEUE_BYTES;
+        return s->lent > LIMIT_QUEUE_BYTES ||
+               shares_of(s, p->charge) > (LIMIT_QUEUE_BYTES - s->lent) / 4;
+}
+
 int connection_send(struct connection *c, const struct packet *p) {
         if (c->dead)
                 return 0;
         if (p->fds && !c->has_fds)
                 return CONNECTION_E_NO_FDS;
-        /* What is queued counts, not p: so one message of any legal size passes. */
-        if (c->out.bytes > LIMIT_QUEUE_BYTES ||
-            (p->fds && c->out.n_fds + p->fds->n > LIMIT_QUEUE_FDS))
+        if (p->fds && c->out.n_fds + p->fds->n > LIMIT_QUEUE_FDS)
+                return CONNECTION_E_FULL_FDS;
+        if (c->portal && p->charge != 0 && p->n_header + p->n_body > LIMIT_GATE_BYTES)
+                return CONNECTION_E_TOO_LONG;
+        if (is_full(c, p))
                 return CONNECTION_E_FULL;
         if (list_empty(&c->dirty))
                 list_append(&c->router->dirty, &c->dirty);

@@ -32,8 +32,11 @@ enum connection_stage {
 };
 
 enum {
-        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES or LIMIT_QUEUE_FDS: it does not read */
+        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, or the sender's share of them */
+        CONNECTION_E_FULL_FDS, /* LIMIT_QUEUE_FDS */
         CONNECTION_E_NO_FDS,   /* did not negotiate descriptors */
+        CONNECTION_E_TOO_LONG, /* LIMIT_GATE_BYTES, to sbportal */
+        CONNECTION_N_E
 };
 
 struct connection {
@@ -81,6 +84,8 @@ struct packet {
         size_t n_header, n_body;
         struct blob *blob; /* body lies in it, or NULL: then it is copied */
         struct fd_list *fds;
+        uint64_t charge; /* whose bytes they are in the queue: a connection's id; 0: the receiver's */
+        bool is_answer;  /* the receiver asked for it */
 };
 
 /* Takes fd, also on failure.  The caller sets what the connection may do.  0 or a negative errno. */
@@ -92,7 +97,12 @@ void connection_close(struct connection *c);
 /* The peer broke a rule: one log line (rate-limited), then connection_close(). */
 void connection_breach(struct connection *c, const char *what);
 
-/* Queues p for the end of the turn.  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM. */
+/*
+ * Queues p for the end of the turn.  What others send counts against its sender, and
+ * one sender gets at most a fifth of LIMIT_QUEUE_BYTES; what is already queued
+ * counts, not p, so one message of any legal size passes (to sbportal: of
+ * LIMIT_GATE_BYTES).  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM.
+ */
 int connection_send(struct connection *c, const struct packet *p);
 /* Sends what the socket takes now; a dead peer is closed.  0 or a negative errno. */
 int connection_flush(struct connection *c);

@@ -224,6 +224,7 @@ static void consume(struct queue *q, struct queue_pool *p, size_t n) {
                 q->head->fds = fd_list_unref(q->head->fds);
         }
         q->bytes -= n;
+        shares_take(&q->shares, n);
         while (q->head && n >= q->head->len - q->head->off) {
                 struct segment *s = q->head;
 
@@ -263,5 +264,6 @@ void queue_done(struct queue *q, struct queue_pool *p) {
                 next = s->next;
                 segment_free(p, s);
         }
+        shares_done(&q->shares);
         *q = (struct queue){0};
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/cleanup.h"
+#include "sbrouter/share.h"
 
 /* Bytes with a reference count. */
 struct blob {
@@ -40,6 +41,7 @@ struct queue {
         struct segment *head, *tail;
         size_t bytes;
         unsigned n_fds;
+        struct shares shares; /* whose bytes they are */
 };
 
 enum {
@@ -68,6 +70,8 @@ struct fd_list *fd_list_unref(struct fd_list *l);
 DEFINE_CLEANUP(struct fd_list *, fd_list_unref);
 
 /*
+ * Whoever appends n bytes first says whose they are: shares_add(&q->shares, sender, n).
+ *
  * n contiguous bytes at the queue's end for the caller to fill; then queue_commit()
  * with what was used of it.  fds (NULL: none) are referenced.  NULL: out of memory.
  */

@@ -36,6 +36,8 @@ static int parcel_init(struct parcel *p, struct router *r, struct connection *se
                         .n_header = message_stamp(m, name, n_name, 0, r->header),
                         .n_body = m->frame.n_body,
                         .fds = fds,
+                        .charge = sender ? sender->id : 0,
+                        .is_answer = message_is_reply(m),
                 },
         };
         if (m->frame.n_body <= BODY_SHARE_BYTES)
@@ -64,9 +66,13 @@ struct broadcast {
 
 static int deliver(void *self, struct connection *receiver) {
         struct broadcast *b = self;
-        int v = connection_send(receiver, &b->parcel.packet);
+        struct packet p = b->parcel.packet;
+        int v;
 
-        if (v == CONNECTION_E_FULL)
+        if (!receiver->portal) /* it chose to be sent this; sbportal lives on whatever guests send */
+                p.charge = 0;
+        v = connection_send(receiver, &p);
+        if (v == CONNECTION_E_FULL && p.charge == 0)
                 connection_breach(receiver, "it does not read the signals it subscribed to");
         return v < 0 ? v : 0; /* who cannot take descriptors does not get the signal */
 }
@@ -95,29 +101,33 @@ static int refuse_unknown(struct router *r, struct connection *c, const struct m
         return refuse(r, c, m, ERROR_PREFIX "ServiceUnknown", text);
 }
 
-/* What connection_send() refused: receiver is full, or cannot take descriptors. */
+static const struct {
+        const char *error, *text;
+} undelivered[CONNECTION_N_E] = {
+        [CONNECTION_E_FULL] = {ERROR_PREFIX "LimitsExceeded",
+                               "the recipient has too many unread messages"},
+        [CONNECTION_E_FULL_FDS] = {ERROR_PREFIX "LimitsExceeded",
+                                   "the recipient has too many unread file descriptors"},
+        [CONNECTION_E_NO_FDS] = {ERROR_PREFIX "NotSupported",
+                                 "the recipient cannot receive file descriptors"},
+        [CONNECTION_E_TOO_LONG] = {ERROR_PREFIX "LimitsExceeded",
+                                   "the message is too long for this recipient"},
+};
+
+/*
+ * What connection_send() refused.  The caller learns it: of a call its sender, of an
+ * answer its receiver, who gets the error in its place.
+ */
 static int undeliverable(struct router *r, struct connection *c, struct connection *receiver,
                          const struct message *m, int why) {
-        const char *error = why == CONNECTION_E_FULL ? ERROR_PREFIX "LimitsExceeded"
-                                                     : ERROR_PREFIX "NotSupported";
-        const char *text = why == CONNECTION_E_FULL
-                                   ? "the recipient has too many unread messages"
-                                   : "the recipient cannot receive file descriptors";
-
-        if (m->type == MESSAGE_CALL) {
-                if (message_wants_reply(m))
-                        (void)reply_take(r, c, m->serial, receiver);
-                return refuse(r, c, m, error, text);
-        }
-        if (!message_is_reply(m))
+        if (message_is_reply(m))
+                return driver_error(r, receiver, m->reply_serial, undelivered[why].error,
+                                    undelivered[why].text);
+        if (m->type != MESSAGE_CALL)
                 return 0;
-        /* It asked for this answer itself. */
-        if (why == CONNECTION_E_FULL) {
-                connection_breach(receiver, "it does not read the answers it asked for");
-                return 0;
-        }
-        return driver_error(r, receiver, m->reply_serial, error,
-                            "the answer carries file descriptors, which this connection cannot receive");
+        if (message_wants_reply(m))
+                (void)reply_take(r, c, m->serial, receiver);
+        return refuse(r, c, m, undelivered[why].error, undelivered[why].text);
 }
 
 /* Whether m may go to receiver; 0, or what to tell the caller by refuse(). */

@@ -366,6 +366,54 @@ def test_slow_callee(env):
     assert bus.witness.ask("NameHasOwner", variant("(s)", callee.name)) == (True,)
 
 
+def bytes_to(destination, size, kind=SIGNAL, serial=5, flags=0):
+    return fixed(kind, serial, [(1, b"o", b"/"), (2, b"s", b"t.T"), (3, b"s", b"M"),
+                                (6, b"s", destination.encode()), (8, b"g", b"ay")],
+                 struct.pack("<I", size) + bytes(size), flags)
+
+
+def test_sent_too_much(env):
+    """what one client sends another counts against the sender: the receiver is not cut off for it"""
+    bus = Bus(env)
+    receiver, sender, other = bus.client(), bus.client(), bus.client()
+    assert receiver.add_match("sender='org.freedesktop.DBus',member='NameOwnerChanged'") == ()
+    sender.send(bytes_to(receiver.name, 30 << 20))
+    assert sender.alive()
+    bus.router.client().close()
+    for size in (30 << 20, 100):  # no room any more: for nobody, as it is so much
+        sender.send(bytes_to(receiver.name, size, CALL, serial=77))
+        assert sender.result(77) == ERROR + "LimitsExceeded"
+    members = [m.get_member() for m in receiver.signals()]
+    assert "M" in members and members.count("NameOwnerChanged") >= 2, members
+    # A fifth of it is one sender's, then there is room for another.
+    for _ in range(30):
+        sender.send(bytes_to(receiver.name, 1 << 20))
+    assert sender.alive()
+    other.send(bytes_to(receiver.name, 100))
+    assert other.alive()
+    got = [m.get_sender() for m in receiver.signals() if m.get_member() == "M"]
+    assert 3 <= got.count(sender.name) <= 6 and got[-1] == other.name, got
+
+
+def test_long_answer(env):
+    """an answer of 17 MiB, and a signal right behind it: who asked is not cut off"""
+    bus = Bus(env)
+    caller, callee = bus.client(), bus.client()
+    assert caller.add_match("sender='org.freedesktop.DBus',member='NameOwnerChanged'") == ()
+    for serial in (500, 501):
+        caller.send(call("/", "t.T", "M", destination=callee.name, serial=serial))
+    assert caller.alive()
+    for serial in (500, 501):
+        callee.send(fixed(RETURN, 6, [(5, b"u", serial), (6, b"s", caller.name.encode()),
+                                      (8, b"g", b"ay")], struct.pack("<I", 17 << 20) +
+                          bytes(17 << 20)))
+    assert callee.alive()
+    bus.router.client().close()
+    assert caller.reply(500).get_body().get_size() >= 17 << 20
+    assert caller.result(501) == ERROR + "LimitsExceeded"
+    assert caller.alive() and callee.alive()
+
+
 def test_asks_and_does_not_read(env):
     """a client that asks without end and reads nothing is closed"""
     bus = Bus(env)

@@ -10,7 +10,7 @@ from gi.repository import GLib
 
 from rig.processes import wait_for
 from rig.router import (BUS, CID, FDS, GUEST, MACHINE_ID, OWNER, PORTAL, PRIVATE, SUPERVISOR, VM,
-                        Client, Supervised)
+                        Client, Supervised, signal)
 from rig.wire import call
 
 ERROR = "org.freedesktop.DBus.Error."
@@ -66,6 +66,44 @@ def test_guest_streams(env):
     assert asker.ask("GetConnectionUnixProcessID", driver) == ERROR + "UnixProcessIdUnknown"
     assert asker.ask("GetConnectionCredentials", driver) == ({},)
     assert asker.ask("GetMachineId", interface=BUS + ".Peer") == (MACHINE_ID.hex(),)
+
+
+def test_portal_is_kept(env):
+    """whatever guests send, and however slowly sbportal reads: its connection stays"""
+    r = guest_bus(env)
+    portal = env.closing(Client(r.peer(PORTAL)))
+    name = "org.freedesktop.portal.Desktop"
+    assert portal.ask("RequestName", variant("(su)", name, 0)) == (1,)
+    assert portal.add_match(f"sender='{BUS}',member='NameOwnerChanged'") == ()
+    assert portal.add_match("member='M'") == ()
+    guest, other = env.closing(r.client()), env.closing(r.client())
+    for size in (60 << 20, 2 << 20):
+        body = variant("(s)", "x" * size)
+        guest.send(call("/", "t.T", "M", body, destination=name, serial=77))
+        assert guest.result(77) == ERROR + "LimitsExceeded"
+        guest.send(signal("M", body))
+    body = variant("(s)", "x" * 1000000)
+    for serial in range(100, 130):
+        guest.send(signal("M", body))
+        guest.send(signal("M", body, destination=name))
+        guest.send(call("/", "t.T", "M", body, destination=name, serial=serial))
+    assert guest.result(129) == ERROR + "LimitsExceeded" and guest.alive()
+    r.client().close()
+    other.send(call("/", "t.T", "M", destination=name, serial=79))
+    assert other.alive()
+    got = heard_until(portal, other.name)
+    assert 3 <= got.count(guest.name) <= 6 and portal.alive(), got
+
+
+def heard_until(client, sender):
+    """Who sent the members M that came, up to the first of that sender."""
+    got = []
+    while sender not in got:
+        message = client.message()
+        assert message is not None, "hung up"
+        if message.get_member() == "M":
+            got.append(message.get_sender())
+    return got
 
 
 def test_bad_greetings(env):
