@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """An instance starts, or says why it cannot; it ends, and leaves nothing."""
 
+import ast
 import os
 import re
 import shutil
@@ -115,6 +116,85 @@ def test_mount_invisible(env):
     """the documents are mounted nowhere but in the instance's own namespace"""
     assert os.path.isdir(env.sidebus.documents)
     assert not processes.mounts_below(env.sidebus.directory)
+
+
+def namespaces(pid):
+    return [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("user", "mnt")]
+
+
+def test_daemons_namespace(env):
+    """the store and the document portal: a user and mount namespace of their own, no setuid helper"""
+    daemons = [env.sidebus.child(name) for name in ("xdg-permission-store", "xdg-document-portal")]
+    ours = namespaces("self")
+    assert namespaces(env.sidebus.process.pid) == ours
+    store, portal = map(namespaces, daemons)
+    assert store == portal and not set(store) & set(ours), (store, portal, ours)
+    for pid in daemons:
+        # Only the person's own ids are mapped, which needs no newuidmap(1).
+        with open(f"/proc/{pid}/uid_map", encoding="ascii") as f:
+            (_, outside, count), = (line.split() for line in f)
+        assert (int(outside), int(count)) == (os.geteuid(), 1)
+
+
+# Stands in for a program: says which descriptors it got, then becomes it.
+TELLS_FDS = """#!/usr/bin/python3 -ISE
+import os, sys
+fds = []
+for fd in range(1024):
+    try:
+        fds.append((fd, os.readlink(f"/proc/self/fd/{fd}").split(":")[0]))
+    except OSError:
+        pass
+with open(f"%s/{os.path.basename(sys.argv[0])}.{os.getpid()}", "w") as f:
+    f.write(repr(fds))
+os.execv(%r + os.path.basename(sys.argv[0]), sys.argv)
+"""
+
+
+def test_descriptors(env):
+    """a process that it starts gets the standard three and its channel, nothing else that is open"""
+    libexec, told = os.path.join(env.tmp, "libexec"), os.path.join(env.tmp, "told")
+    os.mkdir(libexec)
+    os.mkdir(told)
+    extra = {"SIDEBUS_LIBEXECDIR": libexec}
+    for name, directory, variable in (
+            ("sbrouter", env.build, None), ("sbportal", env.build, None),
+            ("xdg-permission-store", "/usr/libexec", "SIDEBUS_PERMISSION_STORE"),
+            ("xdg-document-portal", "/usr/libexec", "SIDEBUS_DOCUMENT_PORTAL")):
+        path = os.path.join(libexec, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(TELLS_FDS % (told, directory + "/"))
+        os.chmod(path, 0o755)
+        if variable:
+            extra[variable] = path
+    # A careless parent's descriptors: not close-on-exec.
+    sidebus = env.closing(env.own_sidebus(
+        extra_env=extra, before=["sh", "-c", 'exec "$@" 7</etc/passwd 9</etc/group', "sh"]))
+    assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
+    found = sorted(os.listdir(told))
+    assert len(found) == 5, found
+    for name in found:
+        with open(os.path.join(told, name), encoding="utf-8") as f:
+            fds = ast.literal_eval(f.read())
+        extra_fds = [fd for fd in fds if fd[0] > 2]
+        assert extra_fds == ([(3, "socket")] if name.startswith("sb") else []), (name, fds)
+
+
+def test_watchdog(env):
+    """the watchdog: signs of life while it runs, as often as the manager asks"""
+    sidebus = env.closing(env.own_sidebus(extra_env={"WATCHDOG_USEC": "200000"}))
+    wait_for("three signs of life", lambda: sidebus.notify.read().count("WATCHDOG=1") >= 3)
+
+
+def test_command_line_wins(env):
+    """what the command line and the configuration both say: the command line's holds"""
+    config = "[Documents]\nGuestPath=/from/file\n[Log]\nLevel=err\n"
+    for arguments, place in (([], b"/from/file/"), (["--guest-documents", "/from/line"],
+                                                    b"/from/line/")):
+        sidebus = env.closing(env.own_sidebus(debug=False, config=config, arguments=arguments))
+        request = client_of(env, sidebus).open_file()
+        env.dialog().pick(env.host_file("name"))
+        assert request.path_of_one().startswith(place)
 
 
 def test_debug_sockets(env):
