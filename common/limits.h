@@ -29,6 +29,7 @@
 #define LIMIT_QUEUE_BYTES      16777216u /* 16 MiB not yet read by one receiver, of signals; as much again of what others send it, each a fifth; one whole large message is let through above it */
 #define LIMIT_PEER_QUEUE_BYTES 67108864u /* of the bus's own signals, for sbportal and sbsupervisor: 300 000 of them, then the peer hangs */
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
+#define LIMIT_TURN_MESSAGES    128u      /* of one connection before the others' turn: a slow call to the bus takes 1 ms */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself: names and match rules are below 2 KiB */
 #define LIMIT_ROUTER_FDS       4096u     /* RLIMIT_NOFILE: all connections, and some full queues of descriptors */
 
@@ -42,6 +43,7 @@
 #define LIMIT_OPTION_KEYS     256u   /* keys of one a{sv}, known or not: reading them costs time; GTK sends 10 */
 #define LIMIT_SKIPPED_VALUES  65536u /* single values in options nobody knows: stepping over one costs 1 us */
 #define LIMIT_URIS            256u   /* documents exported by one Response */
+#define LIMIT_GATE_QUEUED     512u   /* answers sbportal has not read: it reads at once, or is broken */
 #define LIMIT_GATE_BYTES      1048576u /* one message through the gate: options, never payloads */
 
 /* --- logs --------------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ int call_new(struct translator *t, sd_bus_message *message, struct call **ret) {
         *place = c;
         c->t = t;
         c->client = strdup(client);
-        r = c->client ? reply_stub_new(message, &c->message) : -ENOMEM;
+        r = c->client ? call_stub_new(message, &c->message) : -ENOMEM;
         if (r < 0) {
                 call_free(c);
                 return r;

@@ -21,7 +21,7 @@ enum {
 struct call {
         struct translator *t;
         char *client;            /* the caller's unique name */
-        sd_bus_message *message; /* to answer it: reply_stub_new() */
+        sd_bus_message *message; /* to answer it: call_stub_new() */
         sd_bus_slot *slot;       /* set while the gate has not replied */
         int (*answered)(struct call *c, sd_bus_message *answer);
 

@@ -5,28 +5,6 @@
 
 #include "common/portal_table.h"
 
-int reply_stub_new(sd_bus_message *call, sd_bus_message **ret) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        uint64_t cookie;
-        int r;
-
-        r = sd_bus_message_get_cookie(call, &cookie);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_call(sd_bus_message_get_bus(call), &m, NULL, PORTAL_PATH,
-                                           NULL, sd_bus_message_get_member(call));
-        if (r >= 0)
-                r = sd_bus_message_set_sender(m, sd_bus_message_get_sender(call));
-        if (r >= 0)
-                r = sd_bus_message_set_expect_reply(m, sd_bus_message_get_expect_reply(call));
-        if (r >= 0)
-                r = sd_bus_message_seal(m, cookie, 0);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(m);
-        return 0;
-}
-
 int reply_empty(struct bus_source *bus, sd_bus_message *call) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r = sd_bus_message_new_method_return(call, &m);

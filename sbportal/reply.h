@@ -10,14 +10,9 @@
 
 #include <systemd/sd-bus.h>
 
+#include "common/call_stub.h"
 #include "common/cleanup.h"
 #include "sbportal/bus_source.h"
-
-/*
- * What answering call later needs, and no more: a guest's body may be large, and may hold
- * descriptors.  *ret stands for call in every function below.
- */
-int reply_stub_new(sd_bus_message *call, sd_bus_message **ret);
 
 int reply_empty(struct bus_source *bus, sd_bus_message *call);
 int reply_string(struct bus_source *bus, sd_bus_message *call, char type, const char *s);

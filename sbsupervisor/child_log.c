@@ -6,19 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
-
-static uint64_t now_seconds(void) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec;
-}
 
 /* "<N>text" as our own programs write it; others' lines are information. */
 static int split_priority(const char *line, const char **ret_text) {
@@ -44,7 +36,7 @@ static void file_line(struct child_log *l, char *line, size_t n) {
         priority = split_priority(line, &text);
         if (priority > log_level())
                 return;
-        take = log_budget_take(&l->budget, now_seconds(), &dropped);
+        take = log_budget_take_now(&l->budget, &dropped);
         if (dropped > 0) {
                 (void)snprintf(shown, sizeof(shown), "%u lines of this process were not logged", dropped);
                 journal_line(l->process, LOG_WARNING, shown);

@@ -42,6 +42,8 @@ int documents_open(struct documents *d, sd_event *event, int take_fd, const stru
                 r = sd_bus_start(d->bus);
         if (r >= 0)
                 r = sd_bus_attach_event(d->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_set_close_on_exit(d->bus, false); /* see host_listen() */
         return r < 0 ? log_error_errno(r, "cannot join the private bus") : 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/call_stub.h"
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
@@ -93,7 +94,7 @@ static int on_property_reply(sd_bus_message *m, void *userdata, sd_bus_error *er
 
 static int forward_property(struct gate *g, sd_bus_message *call, const struct portal_interface *i,
                             const struct portal_property *p) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *stub = NULL;
         sd_bus_slot *slot = NULL;
         struct forwarded *f;
         int r;
@@ -107,10 +108,13 @@ static int forward_property(struct gate *g, sd_bus_message *call, const struct p
                       : sd_bus_message_append(m, "s", i->name);
         if (r < 0)
                 return r;
+        r = call_stub_new(call, &stub);
+        if (r < 0)
+                return r;
         f = calloc(1, sizeof(*f));
         if (!f)
                 return -ENOMEM;
-        *f = (struct forwarded){g, sd_bus_message_ref(call), i, p};
+        *f = (struct forwarded){g, TAKE_PTR(stub), i, p};
         g->n_forwarded++;
         r = sd_bus_call_async(g->host->bus, &slot, m, on_property_reply, f, 0);
         if (r < 0) {
@@ -194,9 +198,17 @@ static int dispatch_call(struct gate *g, sd_bus_message *m) {
         own = find_gate_method(interface, member);
         if (own && own->on_request != on_portal && sd_bus_message_has_signature(m, own->signature))
                 return own->fn(g, m);
-        log_warning("gate: sbportal asked for %s.%s on %s, which is not in the table: refused",
+        log_limited(&g->budget, LOG_WARNING,
+                    "gate: sbportal asked for %s.%s on %s, which is not in the table: refused",
                     ESCAPED(interface), ESCAPED(member), ESCAPED(path));
         return refuse(m, SD_BUS_ERROR_ACCESS_DENIED, "This does not pass the gate");
+}
+
+/* sbportal reads what it asks for; who does not would make us keep the answers. */
+static bool is_clogged(struct gate *g) {
+        uint64_t n;
+
+        return sd_bus_get_n_queued_write(g->bus, &n) < 0 || n > LIMIT_GATE_QUEUED;
 }
 
 /* Every message of sbportal ends here: none reaches what sd-bus would answer by itself. */
@@ -205,11 +217,16 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         uint8_t type;
         int r;
 
+        if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") || is_clogged(g)) {
+                log_error("gate: sbportal has closed it, or does not read its answers");
+                g->on_breach(g->userdata);
+                return 1;
+        }
         if (sd_bus_message_get_type(m, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL)
                 return 1;
         r = dispatch_call(g, m);
         if (r < 0) {
-                (void)log_warning_errno(r, "gate: a call of sbportal failed");
+                log_limited(&g->budget, LOG_WARNING, "gate: a call of sbportal failed: %s", strerror(-r));
                 (void)refuse(m, PORTAL_E_FAILED, "The call failed in the gate");
         }
         return 1;
@@ -221,7 +238,9 @@ int gate_open(struct gate *g, sd_event *event, int take_fd, struct host *host,
         sd_id128_t id;
         int r;
 
-        *g = (struct gate){.host = host, .documents = documents, .config = config};
+        g->host = host;
+        g->documents = documents;
+        g->config = config;
         r = sd_id128_randomize(&id);
         if (r >= 0)
                 r = sd_bus_new(&g->bus);
@@ -234,13 +253,15 @@ int gate_open(struct gate *g, sd_event *event, int take_fd, struct host *host,
         if (r >= 0)
                 r = sd_bus_set_server(g->bus, true, id);
         if (r >= 0)
-                r = sd_bus_negotiate_fds(g->bus, true);
+                r = sd_bus_negotiate_fds(g->bus, false); /* no row of the table takes one yet */
         if (r >= 0)
                 r = sd_bus_add_filter(g->bus, NULL, on_message, g);
         if (r >= 0)
                 r = sd_bus_start(g->bus);
         if (r >= 0)
                 r = sd_bus_attach_event(g->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_set_close_on_exit(g->bus, false); /* see host_listen() */
         return r < 0 ? log_error_errno(r, "cannot open the gate") : 0;
 }
 
@@ -269,6 +290,6 @@ void gate_portal_lost(struct gate *g) {
 void gate_done(struct gate *g) {
         for (size_t i = 0; i < ELEMENTSOF(g->requests); i++)
                 if (g->requests[i])
-                        request_close(g->requests[i]);
+                        request_end(g->requests[i]);
         g->bus = sd_bus_close_unref(g->bus);
 }

@@ -13,6 +13,7 @@
 #include "common/limits.h"
 #include "sbsupervisor/documents.h"
 #include "sbsupervisor/host.h"
+#include "sbsupervisor/journal.h"
 
 struct request;
 
@@ -22,10 +23,13 @@ struct gate {
         struct documents *documents;
         const struct config *config;
         struct request *requests[LIMIT_REQUESTS_VM];
-        unsigned n_forwarded; /* property calls under way */
+        unsigned n_forwarded;     /* property calls under way */
+        struct log_budget budget; /* of lines that sbportal, so the guest, can cause */
+        void (*on_breach)(void *userdata); /* sbportal is gone, or does not keep to the gate */
+        void *userdata;
 };
 
-/* take_fd: our end of the socketpair. */
+/* take_fd: our end of the socketpair.  g's on_breach is set; everything else is made here. */
 int gate_open(struct gate *g, sd_event *event, int take_fd, struct host *host,
               struct documents *documents, const struct config *config);
 

@@ -115,7 +115,7 @@ static int find_portal(struct host *h) {
         return r < 0 ? log_error_errno(r, "cannot find " PORTAL_BUS_NAME) : 0;
 }
 
-int host_open(struct host *h, sd_event *event) {
+int host_open(struct host *h) {
         int r;
 
         *h = (struct host){0};
@@ -143,12 +143,19 @@ int host_open(struct host *h, sd_event *event) {
         r = find_portal(h);
         if (r < 0)
                 return r;
-        r = sd_bus_attach_event(h->bus, event, SD_EVENT_PRIORITY_NORMAL);
-        return r < 0 ? log_error_errno(r, "session bus") : 0;
+        return 0;
 }
 
-void host_listen(struct host *h, const struct host_listener *l) {
+int host_listen(struct host *h, sd_event *event, const struct host_listener *l) {
+        int r = sd_bus_attach_event(h->bus, event, SD_EVENT_PRIORITY_NORMAL);
+
+        /* Else the end of the loop would wait, without limit, until all is written. */
+        if (r >= 0)
+                r = sd_bus_set_close_on_exit(h->bus, false);
+        if (r < 0)
+                return log_error_errno(r, "session bus");
         h->listener = *l;
+        return 0;
 }
 
 bool host_answered(const struct host *h, sd_bus_message *reply) {
@@ -160,7 +167,7 @@ bool host_answered(const struct host *h, sd_bus_message *reply) {
 }
 
 void host_done(struct host *h) {
-        h->bus = sd_bus_flush_close_unref(h->bus);
+        h->bus = sd_bus_close_unref(h->bus);
         free(h->owner);
         *h = (struct host){0};
 }

@@ -29,11 +29,12 @@ struct host {
 
 /*
  * Connects, and waits until the portal's name is owned (starting it where the bus can).  A
- * failure is logged with the way out.  Blocks for the bus's answers, so only at start.
+ * failure is logged with the way out.  Blocks for the bus's answers, so only at start, before
+ * anything is made that a signal would leave behind.
  */
-int host_open(struct host *h, sd_event *event);
-/* From here on signals are passed on. */
-void host_listen(struct host *h, const struct host_listener *l);
+int host_open(struct host *h);
+/* From here on the event loop serves the connection, and signals are passed on. */
+int host_listen(struct host *h, sd_event *event, const struct host_listener *l);
 /* Whether a reply comes from the portal's owner, or from the bus itself (errors, time-outs). */
 bool host_answered(const struct host *h, sd_bus_message *reply);
 void host_done(struct host *h);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbsupervisor/journal.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-journal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/limits.h"
@@ -66,4 +68,30 @@ int log_budget_take(struct log_budget *b, uint64_t now, unsigned *ret_dropped) {
         }
         b->dropped++;
         return 0;
+}
+
+int log_budget_take_now(struct log_budget *b, unsigned *ret_dropped) {
+        struct timespec ts;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
+        return log_budget_take(b, (uint64_t)ts.tv_sec, ret_dropped);
+}
+
+void log_limited(struct log_budget *b, int priority, const char *fmt, ...) {
+        char text[LIMIT_LOG_LINE_BYTES];
+        unsigned dropped;
+        va_list ap;
+        int take;
+
+        if (priority > log_level())
+                return;
+        take = log_budget_take_now(b, &dropped);
+        if (dropped > 0)
+                log_warning("%u lines about this VM's requests were not logged", dropped);
+        if (!take)
+                return;
+        va_start(ap, fmt);
+        (void)vsnprintf(text, sizeof(text), fmt, ap);
+        va_end(ap);
+        log_line(priority, "%s", text);
 }

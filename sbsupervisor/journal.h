@@ -24,3 +24,13 @@ struct log_budget {
  * second, when a new one begins: say so once.
  */
 int log_budget_take(struct log_budget *b, uint64_t now, unsigned *ret_dropped);
+
+/* The same with the clock read here. */
+int log_budget_take_now(struct log_budget *b, unsigned *ret_dropped);
+
+/*
+ * log_line() for what a guest can make happen: limited, and what was dropped is said.  Only with a
+ * budget of whose guest it is.
+ */
+void log_limited(struct log_budget *b, int priority, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));

@@ -213,6 +213,10 @@ static int started_vm_router(struct supervisor *s) {
         return r > 0 ? -EPIPE : r;
 }
 
+static void on_gate_breach(void *userdata) {
+        supervisor_fail(userdata);
+}
+
 static int started_portal(struct supervisor *s) {
         struct ipc_portal_config body = {
                 .abi = IPC_ABI,
@@ -234,6 +238,8 @@ static int started_portal(struct supervisor *s) {
         if (r != 0)
                 return r < 0 ? r : -EPIPE;
         s->portal_bus_fd = fd_close(s->portal_bus_fd);
+        s->gate.on_breach = on_gate_breach;
+        s->gate.userdata = s;
         return gate_open(&s->gate, s->event, TAKE_FD(ours), &s->host, &s->documents, &s->config);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/call_stub.h"
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
@@ -15,6 +16,8 @@
 #include "sbsupervisor/gate.h"
 
 #define TOKEN_BYTES 16 /* 128 bits: not to be guessed by anybody on the session bus */
+/* xdg-desktop-portal answers at once; a busy one is waited for longer than any client waits for us. */
+#define HOST_CALL_USEC (120 * UINT64_C(1000000))
 #define MAX_PATHS   4  /* guest paths in one call: no row has more than two */
 
 /* A guest path among the options and what it is on the host. */
@@ -36,6 +39,8 @@ struct request {
         sd_bus_slot *slot;        /* the call to the host portal */
         sd_bus_message *response; /* parked until the call is answered, then being exported */
         bool directory; /* the dialog is for directories */
+        bool cut;       /* more was picked than LIMIT_URIS */
+        bool closed;    /* sbportal wants no answer any more; what was picked is still exported */
         struct export *export;
         char **uris; /* of the response: what the person picked */
         size_t n_uris, next_uri;
@@ -128,7 +133,8 @@ static int request_new(struct gate *g, const struct portal_method *method, sd_bu
 
 struct request *request_find_gate(struct gate *g, const char *path) {
         for (size_t i = 0; i < ELEMENTSOF(g->requests); i++)
-                if (g->requests[i] && strcmp(g->requests[i]->gate_path, path) == 0)
+                if (g->requests[i] && !g->requests[i]->closed &&
+                    strcmp(g->requests[i]->gate_path, path) == 0)
                         return g->requests[i];
         return NULL;
 }
@@ -273,19 +279,29 @@ static int to_host(void *userdata, const struct portal_value *v, const char *val
         }
 }
 
-/* The host portal's error as sbportal may pass it on. */
-static int forward_error(struct request *r, const sd_bus_error *e) {
-        static const char *const known[] = {"org.freedesktop.portal.Error.",
-                                            "org.freedesktop.DBus.Error."};
-        _cleanup_free_ char *text = escape_display(e->message ?: "", LIMIT_TEXT_BYTES);
+static int close_on_host(struct request *r) {
+        int e = sd_bus_call_method_async(r->gate->host->bus, NULL, PORTAL_BUS_NAME, r->host_path,
+                                         PORTAL_REQUEST, "Close", NULL, NULL, "");
 
-        log_info("the host portal refused %s: %s", r->method->member, ESCAPED(e->message ?: e->name));
-        if (strncmp(e->name, known[0], strlen(known[0])) == 0)
-                return fail_call(r, e->name, text ?: "");
-        /* The bus's own words may name host paths and processes. */
-        if (strncmp(e->name, known[1], strlen(known[1])) == 0)
-                return fail_call(r, e->name, "The host's portal did not take the call");
-        return fail_call(r, PORTAL_E_FAILED, "The host's portal did not take the call");
+        return e < 0 ? log_warning_errno(e, "cannot close a request on the host") : 0;
+}
+
+/*
+ * The host portal's error as sbportal may pass it on: its name, and its words only where they are
+ * about the guest's own arguments.  Others may name paths and processes of the host.
+ */
+static int forward_error(struct request *r, const sd_bus_error *e) {
+        _cleanup_free_ char *text = escape_display(e->message ?: "", LIMIT_TEXT_BYTES);
+        const char *generic = "The host's portal did not take the call";
+
+        log_limited(&r->gate->budget, LOG_INFO, "the host portal refused %s: %s", r->method->member,
+                    ESCAPED(e->message ?: e->name));
+        if (strcmp(e->name, PORTAL_E_INVALID) == 0)
+                return fail_call(r, e->name, text ?: generic);
+        if (strncmp(e->name, "org.freedesktop.portal.Error.", 29) == 0 ||
+            strncmp(e->name, "org.freedesktop.DBus.Error.", 27) == 0)
+                return fail_call(r, e->name, generic);
+        return fail_call(r, PORTAL_E_FAILED, generic);
 }
 
 static int answer_response(struct request *r);
@@ -298,8 +314,11 @@ static int on_host_reply(sd_bus_message *m, void *userdata, sd_bus_error *error 
         int n;
 
         r->slot = sd_bus_slot_unref(r->slot);
-        if (e)
+        if (e) {
+                /* Should it open the dialog yet, nobody could answer it. */
+                (void)close_on_host(r);
                 return forward_error(r, e);
+        }
         n = host_answered(r->gate->host, m) ? sd_bus_message_read_basic(m, 'o', &handle) : 0;
         if (n <= 0 || strncmp(handle, PORTAL_REQUEST_PATH "/", strlen(PORTAL_REQUEST_PATH) + 1) != 0)
                 return fail_call(r, PORTAL_E_FAILED, "The host's portal gave no handle");
@@ -320,8 +339,8 @@ static int on_host_reply(sd_bus_message *m, void *userdata, sd_bus_error *error 
 static int fail_rebuild(struct request *r, int e, const char *culprit) {
         if (e == -ENOMEM)
                 return fail_call(r, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
-        log_warning("gate: %s.%s: %s is not what the table allows: refused", r->method->interface,
-                    r->method->member, culprit ?: "the signature");
+        log_limited(&r->gate->budget, LOG_WARNING, "gate: %s.%s: %s is not what the table allows: refused",
+                    r->method->interface, r->method->member, culprit ?: "the signature");
         return fail_call(r, PORTAL_E_INVALID, culprit ?: "Wrong signature");
 }
 
@@ -346,6 +365,18 @@ static int new_host_call(struct request *r, sd_bus_message **ret) {
                                               r->method->interface, r->method->member);
 }
 
+/* From here on sbportal's call is only to be answered. */
+static int keep_stub(struct request *r) {
+        sd_bus_message *stub;
+        int e = call_stub_new(r->call, &stub);
+
+        if (e < 0)
+                return e;
+        sd_bus_message_unref(r->call);
+        r->call = stub;
+        return 0;
+}
+
 static int call_host(struct request *r) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         const char *culprit = NULL;
@@ -355,7 +386,10 @@ static int call_host(struct request *r) {
                 e = rebuild_args(r, m, false, &culprit);
         if (e != 0)
                 return fail_rebuild(r, e, culprit);
-        e = sd_bus_call_async(r->gate->host->bus, &r->slot, m, on_host_reply, r, 0);
+        e = keep_stub(r);
+        if (e >= 0)
+                e = sd_bus_call_async(r->gate->host->bus, &r->slot, m, on_host_reply, r,
+                                      HOST_CALL_USEC);
         return e < 0 ? fail_call(r, PORTAL_E_FAILED, "The session bus did not take the call") : 0;
 }
 
@@ -417,6 +451,12 @@ static int collect_uri(void *userdata, const struct portal_value *v, const char 
 
         if (v->role != PORTAL_URIS)
                 return 0;
+        if (r->n_uris == LIMIT_URIS) { /* a person may pick a whole folder: what fits is given */
+                if (!r->cut)
+                        log_notice("more than %u files were picked: the VM gets the first ones", LIMIT_URIS);
+                r->cut = true;
+                return 0;
+        }
         uris = reallocarray(r->uris, r->n_uris + 1, sizeof(*uris));
         if (!uris)
                 return -ENOMEM;
@@ -464,6 +504,10 @@ static int finish_response(struct request *r, uint32_t code) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int e;
 
+        if (r->closed) {
+                request_free(r);
+                return 0;
+        }
         if (r->export && all_refused(r))
                 return send_ended(r);
         e = new_response(r, code, &m);
@@ -516,12 +560,17 @@ int request_portal_lost(struct request *r) {
 }
 
 void request_close(struct request *r) {
-        if (!r->call && !r->response) {
-                int e = sd_bus_call_method_async(r->gate->host->bus, NULL, PORTAL_BUS_NAME, r->host_path,
-                                                 PORTAL_REQUEST, "Close", NULL, NULL, "");
-
-                if (e < 0)
-                        (void)log_warning_errno(e, "cannot close a request on the host");
+        if (r->export) {
+                r->closed = true; /* grants under way are finished, and logged */
+                return;
         }
+        if (!r->call && !r->response)
+                (void)close_on_host(r);
+        request_free(r);
+}
+
+void request_end(struct request *r) {
+        if (!r->response)
+                (void)close_on_host(r);
         request_free(r);
 }

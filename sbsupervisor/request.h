@@ -31,5 +31,7 @@ struct request *request_find_host(struct gate *g, const char *path);
 int request_response(struct request *r, sd_bus_message *m);
 /* The host portal went away. */
 int request_portal_lost(struct request *r);
-/* sbportal, or the end of the gate, wants no answer any more: closes it on the host and frees it. */
+/* sbportal wants no answer any more: closes it on the host; it is freed now or when its export ends. */
 void request_close(struct request *r);
+/* The gate ends: closes it on the host and frees it. */
+void request_end(struct request *r);

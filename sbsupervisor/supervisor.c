@@ -165,6 +165,7 @@ static int open_share(struct supervisor *s) {
 /* DIR/doc: the documents as the guest sees them, through the document portal's own root. */
 static int make_debug_link(struct supervisor *s) {
         _cleanup_free_ char *target = NULL;
+        struct stat st;
         int r;
 
         if (!s->config.debug_dir)
@@ -174,6 +175,11 @@ static int make_debug_link(struct supervisor *s) {
         if (asprintf(&target, "/proc/%d/root%s", s->procs[PROC_DOCUMENT_PORTAL].pid,
                      s->instance.share_dir) < 0)
                 return -ENOMEM;
+        if (lstat(s->debug_link, &st) == 0 && !instance_is_debug_link(s->debug_link)) {
+                log_error("%s is there already and not of sidebus: move it away, or choose another "
+                          "--debug-access", s->debug_link);
+                return -EEXIST;
+        }
         r = instance_record(&s->instance, s->debug_link);
         if (r < 0)
                 return r;
@@ -292,8 +298,21 @@ static int on_turn(sd_event_source *source _unused_, void *userdata) {
         return 0;
 }
 
+/* While nothing has been made yet, a signal may end us on the spot. */
+static void quit(int sig _unused_) {
+        _exit(EXIT_SUCCESS);
+}
+
+static const int stop_signals[] = {SIGTERM, SIGINT};
+
+static int allow_quitting(void) {
+        for (size_t i = 0; i < ELEMENTSOF(stop_signals); i++)
+                if (signal(stop_signals[i], quit) == SIG_ERR)
+                        return -errno;
+        return signal(SIGPIPE, SIG_IGN) == SIG_ERR ? -errno : 0;
+}
+
 static int open_events(struct supervisor *s) {
-        static const int stop_signals[] = {SIGTERM, SIGINT};
         sigset_t blocked;
         int r;
 
@@ -301,7 +320,7 @@ static int open_events(struct supervisor *s) {
         sigaddset(&blocked, SIGCHLD); /* the pidfds tell; see sd_event_add_child_pidfd(3) */
         for (size_t i = 0; i < ELEMENTSOF(stop_signals); i++)
                 sigaddset(&blocked, stop_signals[i]);
-        if (sigprocmask(SIG_BLOCK, &blocked, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        if (sigprocmask(SIG_BLOCK, &blocked, NULL) < 0)
                 return -errno;
         r = sd_event_new(&s->event);
         for (size_t i = 0; i < ELEMENTSOF(stop_signals) && r >= 0; i++)
@@ -325,10 +344,16 @@ static int start(struct supervisor *s) {
                 .on_disconnected = on_host_disconnected,
                 .userdata = s,
         };
-        int r = open_events(s);
+        int r = allow_quitting();
 
         if (r == 0)
                 r = check_machine();
+        if (r == 0)
+                r = host_open(&s->host); /* may wait long for the portal to start */
+        if (r == 0)
+                r = open_events(s);
+        if (r == 0)
+                r = host_listen(&s->host, s->event, &listener);
         if (r == 0)
                 r = instance_open(&s->instance, &s->config);
         if (r > 0)
@@ -336,15 +361,10 @@ static int start(struct supervisor *s) {
         if (r == 0)
                 r = open_sockets(s);
         if (r == 0)
-                r = host_open(&s->host, s->event);
-        if (r == 0)
                 r = make_namespace(s);
         if (r == 0)
                 r = open_share(s);
-        if (r < 0)
-                return r;
-        host_listen(&s->host, &listener);
-        return supervisor_advance(s);
+        return r < 0 ? r : supervisor_advance(s);
 }
 
 /* Reaps what children left to us (the document portal's fusermount3 ends just after it). */

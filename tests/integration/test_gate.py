@@ -428,3 +428,38 @@ def test_portal_restarts(env):
     request = wait_for("the portal to be used again", again)
     session.chooser.next_dialog(pump=pump).pick(host)
     assert read(request.path_of_one()) == b"back"
+
+
+def test_many_files(env):
+    """of 300 picked files the guest gets 256, and the log says so"""
+    host = env.directory()
+    paths = []
+    for n in range(300):
+        paths.append(os.path.join(host, f"{n:03}"))
+        with open(paths[-1], "w", encoding="utf-8") as f:
+            f.write(str(n))
+    request = env.client().open_file(multiple=GLib.Variant("b", True))
+    env.dialog().pick(*paths)
+    got = request.paths()
+    assert len(got) == 256, len(got)
+    with open(got[255], encoding="utf-8") as f:
+        assert f.read() == "255"
+    env.sidebus.wait_log("more than 256 files were picked")
+
+
+def test_close_while_exporting(env):
+    """what is granted is in the log, also when the guest closes the request meanwhile"""
+    client = env.client()
+    for n in range(20):
+        path = os.path.join(env.directory(), f"closed {n}")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("x")
+        request = client.open_file()
+        env.dialog().pick(path)
+        try:
+            request.close()
+        except GLib.Error:
+            pass  # it was answered already
+    def all_logged():
+        return all(f"as document {d}," in env.sidebus.log() for d in env.sidebus.exported())
+    wait_for("every grant to be in the log", all_logged)

@@ -17,8 +17,10 @@ PEER = "org.freedesktop.DBus.Peer"
 class Gate:
     """The connection that sbportal has to the supervisor, and the instance behind it."""
 
-    def __init__(self, env):
+    def __init__(self, env, speak=True):
+        """speak: by GDBus; else .raw is the socket, and nothing has been said on it."""
         self.env = env
+        self.bus = None
         libexec = env.directory()
         control = os.path.join(env.directory(), "c")
         with socket.socket(socket.AF_UNIX) as server:
@@ -33,6 +35,9 @@ class Gate:
                 raise AssertionError("sbportal was not started:\n" + self.sidebus.log()) from None
             with client:
                 _, (fd,), _, _ = socket.recv_fds(client, 16, 1)
+        if not speak:
+            self.raw = socket.socket(fileno=fd)
+            return
         stream = Gio.Socket.new_from_fd(fd).connection_factory_create_connection()
         self.bus = Gio.DBusConnection.new_sync(
             stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
@@ -84,7 +89,9 @@ class Gate:
         return wait_for("the gate's Response", found)[0].unpack()
 
     def close(self):
-        if not self.bus.is_closed():
+        if self.bus is None:
+            self.raw.close()
+        elif not self.bus.is_closed():
             self.bus.close_sync(None)
         if self.sidebus.process.running():
             self.sidebus.stop()
@@ -239,25 +246,44 @@ def test_gate_flood(env):
 
 
 def test_gate_descriptors(env):
-    """descriptors where the table has none do not pass, and are not kept"""
+    """descriptors on the gate: not agreed to; who sends one all the same ends the instance"""
     gate = open_gate(env)
-    pid = gate.sidebus.process.pid
-    before = len(os.listdir(f"/proc/{pid}/fd"))
-    fd = os.open("/etc/hostname", os.O_RDONLY | os.O_CLOEXEC)
-    for member, body in (("OpenFile", GLib.Variant("(ssa{sv})", ("", "T", {
-            "current_folder": GLib.Variant("h", 0)}))), ("OpenFile", GLib.Variant("(h)", (0,)))):
-        fds = Gio.UnixFDList.new()
-        fds.append(fd)
-        try:
-            gate.bus.call_with_unix_fd_list_sync(None, PATH, FILE_CHOOSER, member, body, None, 0,
-                                                 int(20000 * scale()), fds, None)
-            raise AssertionError("passed")
-        except GLib.Error as e:
-            assert error_name(e), f"{e}; the log:\n{gate.sidebus.log()}"
-    os.close(fd)
-    wait_for("the descriptors to be closed",
-             lambda: len(os.listdir(f"/proc/{pid}/fd")) <= before)
+    assert not gate.bus.get_capabilities() & Gio.DBusCapabilityFlags.UNIX_FD_PASSING
+    stream = gate.bus.get_stream().get_socket().get_fd()
+    with socket.socket(fileno=os.dup(stream)) as raw, open("/etc/hostname", "rb") as passed:
+        socket.send_fds(raw, [b"l\1\0\1" + bytes(12)], [passed.fileno()])
+    assert gate.sidebus.process.wait() > 0
     assert not env.chooser.opened()
+
+
+def test_gate_left(env):
+    """who closes the gate ends the instance, and its dialogs with it"""
+    gate = open_gate(env)
+    gate.ask()
+    dialog = env.dialog()
+    gate.bus.close_sync(None)
+    assert gate.sidebus.process.wait() > 0
+    env.chooser.wait_closed(dialog)
+
+
+def test_gate_unread(env):
+    """who asks without end and reads nothing ends the instance; it stops, and says little"""
+    gate = env.closing(Gate(env, speak=False))
+    gate.raw.settimeout(20 * scale())
+    gate.raw.sendall(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")
+    calls = b""
+    for serial in range(1, 65):
+        message = Gio.DBusMessage.new_method_call(None, PATH, PEER, "Ping")
+        message.set_serial(serial)
+        calls += bytes(message.to_blob(Gio.DBusCapabilityFlags.NONE))
+    try:
+        while gate.sidebus.process.running():
+            gate.raw.sendall(calls)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert gate.sidebus.process.wait() > 0
+    assert "does not read its answers" in gate.sidebus.log(), gate.sidebus.log()[-2000:]
+    assert len(gate.sidebus.log()) < 1 << 20, "the log was flooded"
 
 
 def test_gate_noise(env):
