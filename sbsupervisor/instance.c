@@ -2,9 +2,9 @@
 #include "sbsupervisor/instance.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +20,50 @@
 #include "common/log.h"
 
 #define NAMES_MAX_BYTES 65536 /* some ten names of at most PATH_MAX */
+#define LOCK_TRIES      8     /* each finds that another instance ended just now */
 
 static int join(char **ret, const char *dir, const char *name) {
         return asprintf(ret, "%s/%s", dir, name) < 0 ? -ENOMEM : 0;
 }
 
+static void closedirp(DIR **d) {
+        if (*d)
+                closedir(*d);
+}
+
+/* How many entries it has; or a negative errno. */
+static int count_entries(const char *path) {
+        _cleanup_(closedirp) DIR *d = opendir(path);
+        int n = 0;
+
+        if (!d)
+                return -errno;
+        for (struct dirent *entry; (entry = readdir(d));)
+                n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+        return n;
+}
+
+static int check_private_dir(const char *path) {
+        struct stat st;
+
+        if (lstat(path, &st) < 0)
+                return log_error_errno(errno, "cannot look at %s", path);
+        if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
+                log_error("%s is not a directory of yours: remove it, or choose another", path);
+                return -EPERM;
+        }
+        /* Not changed here: it may be one that others are meant to read. */
+        if (st.st_mode & 077) {
+                log_error("%s is open to others: choose another directory, or close it with "
+                          "chmod 700", path);
+                return -EPERM;
+        }
+        return 0;
+}
+
 /* A directory that is ours alone.  Its parents are made too, as "mkdir -p" would. */
 static int make_private_dir(const char *path) {
         _cleanup_free_ char *copy = strdup(path);
-        struct stat st;
 
         if (!copy)
                 return -ENOMEM;
@@ -40,15 +75,7 @@ static int make_private_dir(const char *path) {
         }
         if (mkdir(path, 0700) < 0 && errno != EEXIST)
                 return log_error_errno(errno, "cannot make %s", path);
-        if (lstat(path, &st) < 0)
-                return log_error_errno(errno, "cannot look at %s", path);
-        if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
-                log_error("%s is not a directory of yours: remove it, or choose another", path);
-                return -EPERM;
-        }
-        if ((st.st_mode & 077) && chmod(path, 0700) < 0)
-                return log_error_errno(errno, "cannot close %s to others", path);
-        return 0;
+        return check_private_dir(path);
 }
 
 /* --- small files ---------------------------------------------------------------------------------- */
@@ -86,29 +113,46 @@ static int write_small(const char *path, const char *text) {
 
 /* --- the VM's ids, fixed at the first start ------------------------------------------------------- */
 
+/* The id, then the name of the VM that it was made from. */
+static int check_app_id(struct instance *i, const char *path, char *text) {
+        char made[APP_ID_MAX + 1], *vm = strchr(text, '\n');
+
+        if (vm) {
+                *vm++ = '\0';
+                vm[strcspn(vm, "\n")] = '\0';
+        }
+        if (!vm_app_id_is_valid(text)) {
+                log_error("%s does not hold an application id: remove the file to start anew "
+                          "(the VM then loses its documents)", path);
+                return -EBADMSG;
+        }
+        vm_app_id(i->config->vm, made);
+        if (vm && *vm ? strcmp(vm, i->config->vm) != 0 : strcmp(text, made) != 0) {
+                log_error("the state in %s belongs to %s%s, not to VM '%s': choose another "
+                          "--state-dir", i->config->state_dir, vm && *vm ? "VM " : "",
+                          vm && *vm ? ESCAPED(vm) : ESCAPED(text), i->config->vm);
+                return -EEXIST;
+        }
+        (void)strcpy(i->app_id, text);
+        return 0;
+}
+
 static int load_app_id(struct instance *i) {
         _cleanup_free_ char *path = NULL;
-        char text[APP_ID_MAX + 2];
+        char text[APP_ID_MAX + VM_NAME_MAX + 3];
         ssize_t n;
         int r = join(&path, i->config->state_dir, "app-id");
 
         if (r < 0)
                 return r;
         n = read_small(path, text, sizeof(text));
-        if (n > 0) {
-                text[strcspn(text, "\n")] = '\0';
-                if (!vm_app_id_is_valid(text)) {
-                        log_error("%s does not hold an application id: remove the file to start anew "
-                                  "(the VM then loses its documents)", path);
-                        return -EBADMSG;
-                }
-                (void)strcpy(i->app_id, text);
-                return 0;
-        }
+        if (n > 0)
+                return check_app_id(i, path, text);
         if (n < 0 && n != -ENOENT)
                 return log_error_errno((int)n, "cannot read %s", path);
         vm_app_id(i->config->vm, i->app_id);
-        r = write_small(path, i->app_id);
+        (void)snprintf(text, sizeof(text), "%s\n%s\n", i->app_id, i->config->vm);
+        r = write_small(path, text);
         return r < 0 ? log_error_errno(r, "cannot write %s", path) : 0;
 }
 
@@ -137,6 +181,17 @@ static int load_machine_id(struct instance *i) {
 
 /* --- the runtime directory ------------------------------------------------------------------------ */
 
+bool instance_is_debug_link(const char *path) {
+        char target[64]; /* cut: its beginning tells */
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        int at = -1;
+
+        if (n < 0)
+                return false;
+        target[n] = '\0';
+        return sscanf(target, "/proc/%*u/root/%n", &at) == 0 && at > 0;
+}
+
 /* A socket nobody listens on, or one of our symlinks; anything else is not ours any more. */
 static void remove_name(const char *path) {
         _cleanup_close_ int fd = -1;
@@ -151,7 +206,7 @@ static void remove_name(const char *path) {
                 if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ||
                     errno != ECONNREFUSED)
                         return;
-        } else if (!S_ISLNK(st.st_mode)) {
+        } else if (!instance_is_debug_link(path)) {
                 return;
         }
         if (unlink(path) < 0 && errno != ENOENT)
@@ -176,43 +231,119 @@ static void remove_recorded_names(const char *runtime_dir) {
         }
 }
 
-static int remove_entry(const char *path, const struct stat *st _unused_, int type,
-                        struct FTW *ftw _unused_) {
-        if ((type == FTW_DP ? rmdir(path) : unlink(path)) < 0 && errno != ENOENT)
-                (void)log_warning_errno(errno, "cannot remove %s", path);
-        return 0;
-}
+/*
+ * Exactly what an instance makes, and each only as what it makes; a directory goes when it is empty.
+ * documents/doc was the document portal's mount point, in its own namespace.
+ */
+static const struct {
+        const char *name;
+        mode_t type;
+} left[] = {
+        {"private/bus", S_IFSOCK},   {"private", S_IFDIR},       {"documents/doc", S_IFDIR},
+        {"documents", S_IFDIR},      {"virtiofs.sock", S_IFSOCK}, {"names", S_IFREG},
+};
 
 static void sweep(const char *runtime_dir) {
-        static const char *const ours[] = {"private", "documents", "virtiofs.sock", "names"};
-
         remove_recorded_names(runtime_dir);
-        for (size_t k = 0; k < ELEMENTSOF(ours); k++) {
+        for (size_t k = 0; k < ELEMENTSOF(left); k++) {
                 _cleanup_free_ char *path = NULL;
+                struct stat st;
 
-                if (join(&path, runtime_dir, ours[k]) == 0 && access(path, F_OK) == 0)
-                        (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+                if (join(&path, runtime_dir, left[k].name) < 0 || lstat(path, &st) < 0 ||
+                    (st.st_mode & S_IFMT) != left[k].type)
+                        continue;
+                if ((left[k].type == S_IFDIR ? rmdir(path) : unlink(path)) < 0 && errno != ENOENT)
+                        (void)log_warning_errno(errno, "cannot remove %s", path);
         }
 }
 
-static int take_lock(const char *runtime_dir, const char *vm, int *ret_fd) {
-        _cleanup_free_ char *path = NULL;
-        _cleanup_close_ int fd = -1;
+static bool is_lock(const char *path) {
+        struct stat st;
 
-        if (join(&path, runtime_dir, "lock") < 0)
+        return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+               st.st_size == 0;
+}
+
+/* What sweep() may clear: a directory that holds nothing, or our lock. */
+static int check_runtime_dir(const char *runtime_dir) {
+        _cleanup_free_ char *lock = NULL;
+
+        if (join(&lock, runtime_dir, "lock") < 0)
                 return -ENOMEM;
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return log_error_errno(errno, "cannot open %s", path);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-                if (errno != EWOULDBLOCK)
-                        return log_error_errno(errno, "cannot lock %s", path);
-                log_error("VM '%s' is served already: stop the other sbsupervisor first "
-                          "(systemctl --user stop sidebus@%s)", vm, vm);
-                return INSTANCE_E_RUNNING;
+        /* Twice: another instance may have made its lock, or removed it, between the two looks. */
+        for (unsigned k = 0; k < 2; k++) {
+                int n;
+
+                if (is_lock(lock))
+                        return 0;
+                n = count_entries(runtime_dir);
+                if (n < 0)
+                        return n == -ENOENT ? n : log_error_errno(n, "cannot read %s", runtime_dir);
+                if (n == 0)
+                        return 0;
         }
+        log_error("%s holds files that are not of sidebus: choose another --runtime-dir, or empty it",
+                  runtime_dir);
+        return -EEXIST;
+}
+
+/*
+ * -EAGAIN when it was removed by its last owner before we had it, -ENOENT when that owner took the
+ * directory away, too; neither is logged.
+ */
+static int lock_once(const char *path, int *ret_fd) {
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        struct stat ours, now;
+
+        if (fd < 0)
+                return errno == ENOENT ? -ENOENT : log_error_errno(errno, "cannot open %s", path);
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? INSTANCE_E_RUNNING
+                                            : log_error_errno(errno, "cannot lock %s", path);
+        if (fstat(fd, &ours) < 0)
+                return -errno;
+        if (lstat(path, &now) < 0 || now.st_dev != ours.st_dev || now.st_ino != ours.st_ino)
+                return -EAGAIN;
         *ret_fd = TAKE_FD(fd);
         return 0;
+}
+
+/* Makes the directory where make is set.  Only who has its lock may clear it. */
+static int lock_runtime_dir(const struct config *c, bool make, int *ret_fd) {
+        _cleanup_free_ char *path = NULL;
+        int r = -EAGAIN;
+
+        if (join(&path, c->runtime_dir, "lock") < 0)
+                return -ENOMEM;
+        for (unsigned k = 0; k < LOCK_TRIES && (r == -EAGAIN || r == -ENOENT); k++) {
+                r = make ? make_private_dir(c->runtime_dir) : check_private_dir(c->runtime_dir);
+                if (r == 0)
+                        r = check_runtime_dir(c->runtime_dir);
+                if (r == 0)
+                        r = lock_once(path, ret_fd);
+        }
+        if (r == INSTANCE_E_RUNNING)
+                log_error("VM '%s' is served already: stop the other sbsupervisor first "
+                          "(systemctl --user stop sidebus@%s)", c->vm, c->vm);
+        else if (r == -EAGAIN || r == -ENOENT)
+                log_error("cannot lock %s: other instances come and go", path);
+        return r;
+}
+
+/* Two instances with one state would both write the VM's documents.  This lock stays there. */
+static int lock_state_dir(const struct config *c, int *ret_fd) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (join(&path, c->state_dir, "lock") < 0)
+                return -ENOMEM;
+        r = lock_once(path, ret_fd);
+        if (r == INSTANCE_E_RUNNING)
+                log_error("the state in %s is in use by another sbsupervisor: stop that first, or "
+                          "choose another --state-dir", c->state_dir);
+        else if (r == -EAGAIN || r == -ENOENT)
+                log_error("%s vanished", path);
+        return r;
 }
 
 static int make_places(struct instance *i) {
@@ -232,12 +363,12 @@ static int make_places(struct instance *i) {
 int instance_open(struct instance *i, const struct config *c) {
         int r;
 
-        *i = (struct instance){.config = c, .lock_fd = -1};
-        r = make_private_dir(c->runtime_dir);
-        if (r == 0)
-                r = take_lock(c->runtime_dir, c->vm, &i->lock_fd);
+        *i = (struct instance){.config = c, .lock_fd = -1, .state_lock_fd = -1};
+        r = lock_runtime_dir(c, true, &i->lock_fd);
         if (r == 0)
                 r = make_private_dir(c->state_dir);
+        if (r == 0)
+                r = lock_state_dir(c, &i->state_lock_fd);
         if (r != 0)
                 return r;
         sweep(c->runtime_dir);
@@ -278,21 +409,28 @@ int instance_record(struct instance *i, const char *path) {
         return 0;
 }
 
-/* The lock file goes last, while it is still locked: a new instance makes its own. */
+/*
+ * The lock file goes last, while it is still locked: a new instance makes its own.  Beside what is
+ * not ours it stays, as the sign that the directory is.
+ */
 static void remove_runtime_dir(const char *runtime_dir, int lock_fd) {
         _cleanup_free_ char *lock = NULL;
 
         sweep(runtime_dir);
-        if (join(&lock, runtime_dir, "lock") == 0)
-                (void)unlink(lock);
-        if (rmdir(runtime_dir) < 0 && errno != ENOENT && errno != EBUSY && errno != EACCES)
+        if (count_entries(runtime_dir) > 1)
+                log_warning("%s is not removed: there is something else in it", runtime_dir);
+        else if (join(&lock, runtime_dir, "lock") == 0 && unlink(lock) == 0 &&
+                 rmdir(runtime_dir) < 0 && errno != ENOENT && errno != EBUSY && errno != EACCES &&
+                 errno != ENOTEMPTY) /* a new instance is there already */
                 (void)log_warning_errno(errno, "cannot remove %s", runtime_dir);
         (void)fd_close(lock_fd);
 }
 
 void instance_close(struct instance *i) {
-        if (i->lock_fd >= 0)
+        if (i->lock_fd >= 0) {
+                (void)fd_close(i->state_lock_fd);
                 remove_runtime_dir(i->config->runtime_dir, TAKE_FD(i->lock_fd));
+        }
         for (unsigned k = 0; k < i->n_names; k++) {
                 remove_name(i->names[k]);
                 free(i->names[k]);
@@ -300,7 +438,7 @@ void instance_close(struct instance *i) {
         free(i->private_dir);
         free(i->documents_dir);
         free(i->share_dir);
-        *i = (struct instance){.lock_fd = -1};
+        *i = (struct instance){.lock_fd = -1, .state_lock_fd = -1};
 }
 
 int instance_cleanup(const struct config *c) {
@@ -308,7 +446,7 @@ int instance_cleanup(const struct config *c) {
 
         if (access(c->runtime_dir, F_OK) < 0 && errno == ENOENT)
                 return 0;
-        r = take_lock(c->runtime_dir, c->vm, &fd);
+        r = lock_runtime_dir(c, false, &fd);
         if (r != 0)
                 return r;
         remove_runtime_dir(c->runtime_dir, fd);

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sbsupervisor/config.h"
@@ -17,6 +18,7 @@
 struct instance {
         const struct config *config; /* borrowed */
         int lock_fd;                 /* of the runtime directory's "lock"; held while we live */
+        int state_lock_fd;           /* the same of the state directory; only while lock_fd is */
         char app_id[APP_ID_MAX + 1];
         uint8_t machine_id[16]; /* the VM's, as D-Bus Peer.GetMachineId tells it */
         char *names[INSTANCE_MAX_NAMES]; /* recorded: should the runtime directory vanish */
@@ -31,13 +33,17 @@ enum {
 };
 
 /*
- * Makes both directories, takes the lock, sweeps what was left, and reads or makes the VM's
- * ids.  0, INSTANCE_E_*, or a negative errno; all logged.
+ * Makes both directories, takes their locks, sweeps what was left, and reads or makes the VM's
+ * ids.  Refuses a directory that others may enter, a runtime directory that holds something and
+ * not our lock, and the state of another VM.  0, INSTANCE_E_*, or a negative errno; all logged.
  */
 int instance_open(struct instance *i, const struct config *c);
 
 /* To be called before path (absolute; a socket or a symlink) is made. */
 int instance_record(struct instance *i, const char *path);
+
+/* Whether path is a symlink as the debug access has: into the root of one of our processes. */
+bool instance_is_debug_link(const char *path);
 
 /* Removes the recorded names and the runtime directory, and lets the lock go. */
 void instance_close(struct instance *i);

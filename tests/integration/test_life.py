@@ -340,6 +340,106 @@ def test_runtime_directory(env):
     fails(env, "/nonexistent", arguments=["--runtime-dir", "/nonexistent/run"])
 
 
+def files_below(top):
+    return sorted(os.path.join(where, name) for where, directories, files in os.walk(top)
+                  for name in directories + files)
+
+
+def test_runtime_directory_of_person(env):
+    """--runtime-dir names a directory of the person's: it is refused, nothing in it is touched"""
+    precious = os.path.join(env.tmp, "precious")
+    os.makedirs(os.path.join(precious, "documents/letters"))
+    os.makedirs(os.path.join(precious, "private"))
+    for name in ("documents/letters/one", "private/diary", "names"):
+        with open(os.path.join(precious, name), "w", encoding="ascii") as f:
+            f.write("precious")
+    os.chmod(precious, 0o700)
+    before = files_below(precious)
+    place = ["--runtime-dir", precious]
+    sidebus = fails(env, re.escape(precious), arguments=place)
+    cleanup = [*sidebus.argv, "--cleanup"]
+    assert files_below(precious) == before
+    for lock in (None, "precious", ""):
+        if lock is not None:
+            with open(os.path.join(precious, "lock"), "w", encoding="ascii") as f:
+                f.write(lock)
+        done = subprocess.run(cleanup, env=sidebus.env, capture_output=True, text=True,
+                              timeout=30, check=False)
+        # With a lock like ours it is taken for ours: "names" goes, no more.
+        assert (done.returncode == 0) == (lock == ""), (lock, done)
+        kept = [path for path in before if lock != "" or os.path.basename(path) != "names"]
+        assert set(kept) <= set(files_below(precious)), files_below(precious)
+
+
+def test_directories_open(env):
+    """a runtime or state directory that is open to others is refused, and its mode is left"""
+    for option in ("--runtime-dir", "--state-dir"):
+        directory = os.path.join(env.tmp, "open" + option)
+        os.mkdir(directory)
+        os.chmod(directory, 0o755)
+        fails(env, re.escape(directory) + ".*chmod 700", arguments=[option, directory])
+        assert os.stat(directory).st_mode & 0o777 == 0o755 and not os.listdir(directory)
+
+
+def test_symlink_of_person(env):
+    """a symlink of the person's at a socket's path: refused, and it stays"""
+    path = os.path.join(env.tmp, "link")
+    os.symlink("/nonexistent/target", path)
+    fails(env, re.escape(path), listen=path)
+    assert os.readlink(path) == "/nonexistent/target"
+
+
+def test_debug_link_taken(env):
+    """a file or link of the person's is where the debug access puts its link: refused, it stays"""
+    directory = env.directory()
+    path = os.path.join(directory, "doc")
+    with open(path, "w", encoding="ascii") as f:
+        f.write("precious")
+    fails(env, re.escape(path), debug=False, arguments=["--debug-access", directory])
+    with open(path, encoding="ascii") as f:
+        assert f.read() == "precious"
+    os.unlink(path)
+    os.symlink("/proc/self", path)
+    fails(env, re.escape(path), debug=False, arguments=["--debug-access", directory])
+    assert os.readlink(path) == "/proc/self"
+
+
+def test_state_of_other_vm(env):
+    """the state directory of another VM is refused, and so is one in use"""
+    first = env.own_sidebus(vm="one")
+    place = ["--state-dir", first.file("state")]
+    fails(env, "in use", vm="one", arguments=place)
+    assert client_of(env, first).get(FILE_CHOOSER, "version")
+    assert first.stop() == 0
+    fails(env, "belongs to VM one, not to VM 'two'", vm="two", arguments=place)
+    env.closing(env.own_sidebus(vm="one", arguments=place))
+
+
+def test_lock_race(env):
+    """a start that opened the lock of an instance that then ended does not disturb the next one"""
+    first = env.own_sidebus()
+    place = ["--runtime-dir", first.file("rt"), "--state-dir", first.file("state")]
+    trace = os.path.join(env.tmp, "trace")
+    late = env.own_sidebus(arguments=place, ready=False, before=[
+        "strace", "-f", "-o", trace, "-e", "trace=flock",
+        "-e", "inject=flock:delay_enter=3000000:when=1"])
+
+    def waits():
+        # It has the file open, and is held before it locks it.
+        return any(os.path.realpath(f"/proc/{pid}/fd/{fd}") == first.file("rt", "lock")
+                   for pid, argv in late.children().items() if "sbsupervisor" in argv[0]
+                   for fd in os.listdir(f"/proc/{pid}/fd"))
+    wait_for("the late start to open the lock", waits)
+    assert first.stop() == 0
+    third = env.closing(env.own_sidebus(arguments=place))
+    before = files_below(first.file("rt"))
+    assert late.process.wait() > 0, late.log()
+    late.notify.close()
+    assert "served already" in late.log(), late.log()
+    assert files_below(first.file("rt")) == before
+    assert client_of(env, third).get(FILE_CHOOSER, "version")
+
+
 def test_usage(env):
     """unknown options, missing ones"""
     program = os.path.join(env.build, "sbsupervisor")
