@@ -172,8 +172,9 @@ class Monitor:
             self.process = Process(["busctl", "--address=" + session.address, "monitor",
                                     "--json=short"], log=self.path + ".log",
                                    env=session.env, stdout=out)
-        wait_for("the bus monitor", lambda: "Monitoring bus" in self.process.log()
-                 or os.path.getsize(self.path))
+        # Any traffic shows that it listens; our own question is some.
+        wait_for("the bus monitor", lambda: [session.owner(DESKTOP)]
+                 and os.path.getsize(self.path))
 
     def messages(self):
         """Every message so far, with objects as lists of pairs: a key that came twice stays so."""
