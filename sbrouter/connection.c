@@ -44,7 +44,7 @@ int connection_new(struct router *r, int take_fd, struct connection **ret) {
         c->source = (struct loop_source){.fd = take_fd, .fn = on_event};
         c->router = r;
         c->stage = CONNECTION_SASL;
-        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->names,
+        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->backlog, &c->names,
                                 &c->matches,   &c->calls, &c->serves, &c->held};
         for (size_t i = 0; i < ELEMENTSOF(links); i++)
                 list_init(links[i]);
@@ -72,7 +72,7 @@ struct connection *connection_free(struct connection *c) {
                 if (!list_empty(&c->half_open))
                         c->listener->n_half_open--;
         }
-        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->link};
+        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->backlog, &c->link};
         for (size_t i = 0; i < ELEMENTSOF(links); i++)
                 list_remove(links[i]);
         driver_forget(c);
@@ -254,6 +254,7 @@ static int feed_message(struct connection *c, const uint8_t *data, size_t n, siz
         return route_message(c->router, c, data, &frame, NULL);
 }
 
+/* Up to LIMIT_TURN_MESSAGES units.  1: there may be more; 0; or a negative errno. */
 static int feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {
         static int (*const stages[CONNECTION_N_STAGES])(struct connection *, const uint8_t *, size_t,
                                                         size_t *) = {
@@ -263,10 +264,14 @@ static int feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret
         };
 
         *ret_used = 0;
-        while (*ret_used < n && !c->dead) {
+        for (unsigned i = 0; *ret_used < n && !c->dead; i++) {
                 uint8_t stage = c->stage;
                 size_t used = 0;
-                int v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
+                int v;
+
+                if (i == LIMIT_TURN_MESSAGES)
+                        return 1;
+                v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
 
                 if (v < 0)
                         return v;
@@ -279,10 +284,19 @@ static int feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret
 
 /* --- input, from the socket ----------------------------------------------------------------- */
 
+static int keep_part(struct connection *c, const uint8_t *data, size_t n) {
+        c->part = malloc(n);
+        if (!c->part)
+                return -ENOMEM;
+        memcpy(c->part, data, n);
+        c->n_part = n;
+        c->part_at = 0;
+        return 0;
+}
+
 /* Keeps what feed() could not use: the start of something. */
 static int keep_rest(struct connection *c, const uint8_t *data, size_t n) {
         struct message_frame frame;
-        uint8_t *part;
 
         if (c->stage == CONNECTION_MESSAGES && message_frame(data, n, &frame) == 0 &&
             frame.n > PART_BYTES) {
@@ -296,13 +310,7 @@ static int keep_rest(struct connection *c, const uint8_t *data, size_t n) {
                 c->need_in = frame.n;
                 return 0;
         }
-        part = malloc(n);
-        if (!part)
-                return -ENOMEM;
-        memcpy(part, data, n);
-        c->part = part;
-        c->n_part = n;
-        return 0;
+        return keep_part(c, data, n);
 }
 
 /* Every descriptor of the packet, to c->fds.  One too many: breach. */
@@ -403,9 +411,33 @@ static int read_small(struct connection *c) {
         c->n_part = 0;
         v = feed(c, scratch, n + got, &used);
         if (v < 0 || c->dead)
-                return v;
+                return v < 0 ? v : 0;
+        if (v > 0) {
+                list_append(&c->router->backlog, &c->backlog);
+                return keep_part(c, scratch + used, n + got - used);
+        }
         if (used < n + got)
                 v = keep_rest(c, scratch + used, n + got - used);
+        check_stray_fds(c);
+        return v;
+}
+
+int connection_work(struct connection *c) {
+        _cleanup_free_ uint8_t *done = NULL;
+        size_t used, n;
+        int v = feed(c, c->part + c->part_at, c->n_part - c->part_at, &used);
+
+        c->part_at += used;
+        if (v == 1 && !c->dead)
+                return 0;
+        list_remove(&c->backlog);
+        if (v < 0 || c->dead)
+                return v < 0 ? v : 0;
+        done = TAKE_PTR(c->part);
+        n = c->n_part - c->part_at;
+        c->n_part = 0;
+        if (n > 0)
+                v = keep_rest(c, done + c->part_at, n);
         check_stray_fds(c);
         return v;
 }
@@ -418,7 +450,7 @@ static int on_event(struct loop_source *s, uint32_t events) {
                 return 0;
         if (events & EPOLLOUT)
                 v = connection_flush(c);
-        if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT))
+        if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT) || !list_empty(&c->backlog))
                 return v;
         return c->in ? read_large(c) : read_small(c);
 }

@@ -63,8 +63,10 @@ struct connection {
         struct list dirty;     /* on router->dirty: has output that this turn must flush */
         struct list dying;     /* on router->dying: dead, to be released */
 
-        uint8_t *part; /* unread bytes: less than one small message */
+        uint8_t *part; /* read, and not fed yet: less than one small message, or a backlog */
         size_t n_part;
+        size_t part_at;      /* what of a backlog was fed */
+        struct list backlog; /* on router->backlog: part has messages that wait for their turn */
         struct blob *in; /* an unfinished large message, read in place */
         size_t n_in, need_in;
         int *fds; /* received, their message is not complete yet */
@@ -104,5 +106,7 @@ void connection_breach(struct connection *c, const char *what);
  * LIMIT_GATE_BYTES).  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM.
  */
 int connection_send(struct connection *c, const struct packet *p);
+/* Feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */
+int connection_work(struct connection *c);
 /* Sends what the socket takes now; a dead peer is closed.  0 or a negative errno. */
 int connection_flush(struct connection *c);

@@ -163,7 +163,7 @@ static int run(struct router *r, struct connection *c, DBusMessage *request) {
         v = find_method(&call, &row);
         if (v == 0)
                 v = check_call(&call, row);
-        if (v == 0)
+        if (v == 0 && (!(row->flags & DRIVER_QUESTION) || !dbus_message_get_no_reply(request)))
                 v = row->fn(&call);
         if (v == 0)
                 v = driver_answer(&call);

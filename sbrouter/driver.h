@@ -58,6 +58,7 @@ struct driver_call {
 enum {
         DRIVER_ANY_PATH = 1, /* as dbus-daemon: old clients call it on any object */
         DRIVER_UNNAMED = 2,  /* before Hello */
+        DRIVER_QUESTION = 4, /* changes nothing: not run when nobody wants its answer */
 };
 
 struct driver_method {

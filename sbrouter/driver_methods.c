@@ -212,6 +212,7 @@ static int deny(_unused_ struct driver_call *call) {
 
 #define BUS DBUS_INTERFACE_DBUS
 #define ANY DRIVER_ANY_PATH
+#define ASK (DRIVER_ANY_PATH | DRIVER_QUESTION)
 
 const struct driver_method driver_methods[] = {
         {BUS, "Hello", "", "s", ANY | DRIVER_UNNAMED, hello},
@@ -220,26 +221,26 @@ const struct driver_method driver_methods[] = {
         {BUS, "StartServiceByName", "su", "u", ANY, start_service_by_name},
         /* It would set variables of the programs a bus starts: this one starts none. */
         {BUS, "UpdateActivationEnvironment", "a{ss}", "", 0, deny},
-        {BUS, "NameHasOwner", "s", "b", ANY, name_has_owner},
-        {BUS, "ListNames", "", "as", ANY, list_names},
-        {BUS, "ListActivatableNames", "", "as", ANY, list_activatable_names},
+        {BUS, "NameHasOwner", "s", "b", ASK, name_has_owner},
+        {BUS, "ListNames", "", "as", ASK, list_names},
+        {BUS, "ListActivatableNames", "", "as", ASK, list_activatable_names},
         {BUS, "AddMatch", "s", "", ANY, add_match},
         {BUS, "RemoveMatch", "s", "", ANY, remove_match},
-        {BUS, "GetNameOwner", "s", "s", ANY, get_name_owner},
-        {BUS, "ListQueuedOwners", "s", "as", ANY, list_queued_owners},
-        {BUS, "GetConnectionUnixUser", "s", "u", ANY, driver_get_unix_user},
-        {BUS, "GetConnectionUnixProcessID", "s", "u", ANY, driver_get_process_id},
-        {BUS, "GetAdtAuditSessionData", "s", "ay", ANY, driver_get_adt},
-        {BUS, "GetConnectionSELinuxSecurityContext", "s", "ay", ANY, driver_get_selinux},
-        {BUS, "ReloadConfig", "", "", ANY, succeed}, /* there is none to reload */
-        {BUS, "GetId", "", "s", ANY, get_id},
-        {BUS, "GetConnectionCredentials", "s", "a{sv}", ANY, driver_get_credentials},
-        {DBUS_INTERFACE_PROPERTIES, "Get", "ss", "v", 0, driver_property_get},
-        {DBUS_INTERFACE_PROPERTIES, "GetAll", "s", "a{sv}", 0, driver_property_get_all},
+        {BUS, "GetNameOwner", "s", "s", ASK, get_name_owner},
+        {BUS, "ListQueuedOwners", "s", "as", ASK, list_queued_owners},
+        {BUS, "GetConnectionUnixUser", "s", "u", ASK, driver_get_unix_user},
+        {BUS, "GetConnectionUnixProcessID", "s", "u", ASK, driver_get_process_id},
+        {BUS, "GetAdtAuditSessionData", "s", "ay", ASK, driver_get_adt},
+        {BUS, "GetConnectionSELinuxSecurityContext", "s", "ay", ASK, driver_get_selinux},
+        {BUS, "ReloadConfig", "", "", ASK, succeed}, /* there is none to reload */
+        {BUS, "GetId", "", "s", ASK, get_id},
+        {BUS, "GetConnectionCredentials", "s", "a{sv}", ASK, driver_get_credentials},
+        {DBUS_INTERFACE_PROPERTIES, "Get", "ss", "v", DRIVER_QUESTION, driver_property_get},
+        {DBUS_INTERFACE_PROPERTIES, "GetAll", "s", "a{sv}", DRIVER_QUESTION, driver_property_get_all},
         {DBUS_INTERFACE_PROPERTIES, "Set", "ssv", "", 0, driver_property_set},
-        {DBUS_INTERFACE_INTROSPECTABLE, "Introspect", "", "s", ANY, driver_introspect},
-        {DBUS_INTERFACE_PEER, "GetMachineId", "", "s", ANY, get_machine_id},
-        {DBUS_INTERFACE_PEER, "Ping", "", "", ANY, succeed},
+        {DBUS_INTERFACE_INTROSPECTABLE, "Introspect", "", "s", ASK, driver_introspect},
+        {DBUS_INTERFACE_PEER, "GetMachineId", "", "s", ASK, get_machine_id},
+        {DBUS_INTERFACE_PEER, "Ping", "", "", ASK, succeed},
         {DBUS_INTERFACE_MONITORING, "BecomeMonitor", "asu", "", 0, deny},
         {0},
 };

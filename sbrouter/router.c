@@ -28,7 +28,8 @@ int router_init(struct router *r) {
         int v;
 
         *r = (struct router){.ipc.fd = -1, .ipc_source.fd = -1, .loop.epoll_fd = -1};
-        struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->dirty, &r->dying};
+        struct list *lists[] = {&r->listeners, &r->connections, &r->half_open,
+                                &r->backlog,   &r->dirty,       &r->dying};
         for (size_t i = 0; i < ELEMENTSOF(lists); i++)
                 list_init(lists[i]);
         if (getrandom(&r->key, sizeof(r->key), 0) != (ssize_t)sizeof(r->key) ||
@@ -177,6 +178,8 @@ static int resume_accepting(struct router *r) {
 static int next_wait(const struct router *r) {
         uint64_t until = r->accept_at;
 
+        if (!list_empty(&r->backlog))
+                return 0;
         if (!list_empty(&r->half_open)) {
                 const struct connection *c =
                         LIST_OWNER(r->half_open.next, struct connection, half_open);
@@ -189,9 +192,23 @@ static int next_wait(const struct router *r) {
         return until > r->loop.now ? (int)(until - r->loop.now) : 0;
 }
 
+/* Those whose messages were too many for one turn get the next. */
+static int work_backlog(struct router *r) {
+        LIST_FOREACH(link, &r->backlog) {
+                int v = connection_work(LIST_OWNER(link, struct connection, backlog));
+
+                if (v < 0)
+                        return v;
+        }
+        return 0;
+}
+
 static int turn(void *self) {
         struct router *r = self;
         int v = resume_accepting(r);
+
+        if (v == 0)
+                v = work_backlog(r);
 
         expire_half_open(r);
         /* A connection that goes makes output for others, and that may end more of them. */

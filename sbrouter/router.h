@@ -9,8 +9,8 @@
  *   ... -> connection_send() -> router_turn() flushes each connection once
  *
  * Whoever does not keep up pays: a receiver that fills its queue by broadcasts or
- * by its own replies is closed, a caller whose call does not fit gets
- * LimitsExceeded, and nobody else is held up.
+ * by what it asks the bus is closed.  What others send to it is theirs: a call that
+ * does not fit gets LimitsExceeded, a signal is lost, and nobody else is held up.
  */
 #pragma once
 
@@ -52,7 +52,7 @@ struct router {
         uint64_t last_id, stamp;
         uint32_t serial; /* of the driver's broadcasts */
 
-        struct list listeners, connections, half_open, dirty, dying;
+        struct list listeners, connections, half_open, backlog, dirty, dying;
         unsigned n_accepted; /* connections that came through a listener */
         uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
 

@@ -2,6 +2,7 @@
 """sbrouter and clients that break the rules: they are cut off or answered, others never notice."""
 
 import os
+import signal as sig
 import socket
 import struct
 import time
@@ -426,6 +427,52 @@ def test_asks_and_does_not_read(env):
     except socket.timeout:
         raise AssertionError("the bus stopped reading, or never closed it") from None
     assert bus.witness.alive()
+
+
+def test_turns(env):
+    """a flood of messages and a call of somebody else's: that is answered before the flood is over"""
+    bus = Bus(env)
+    sender = bus.client()
+    assert sender.alive() and bus.witness.alive()  # and have read what they were told at first
+    ones = [with_u32(signal("M", destination=bus.witness.name), 8, 1000 + i) for i in range(700)]
+    flood = b"".join(ones)
+    # What is there when the bus looks: the flood first, as long as the bus does not run.
+    os.kill(bus.router.process.pid, sig.SIGSTOP)
+    sender.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    sender.send(flood[:-20])
+    bus.witness.send(PING)
+    os.kill(bus.router.process.pid, sig.SIGCONT)
+    got = [bus.witness.message() for _ in range(700)]
+    sender.send(flood[-20:])
+    got.append(bus.witness.message())
+    answered = [m.get_reply_serial() for m in got].index(7)
+    assert answered < 350, answered
+    # None is lost, and none overtook another.
+    serials = [m.get_serial() for m in got if m.get_member() == "M"]
+    assert serials == list(range(1000, 1700))
+
+
+def test_unwanted_answers(env):
+    """slow questions that want no answer cost nothing"""
+    bus = Bus(env)
+    for k in range(30):
+        c = bus.client()
+        c.send(b"".join(call(BUS_PATH, BUS, "RequestName", variant(
+            "(su)", f"t.N{k:03d}x{i:02d}." + "y" * 200, 0), serial=10 + i) for i in range(64)))
+        assert c.alive()
+    c = bus.client()
+    question = bytearray(call(BUS_PATH, BUS, "ListNames", serial=9))
+    before = bus.router.cpu_seconds()
+    for _ in range(30):
+        c.send(bytes(question))
+        assert c.result(9)
+    wanted = bus.router.cpu_seconds() - before
+    question[2] |= 1
+    before = bus.router.cpu_seconds()
+    c.send(bytes(question) * 1000)
+    assert c.alive()
+    unwanted = bus.router.cpu_seconds() - before
+    assert unwanted < (wanted + 0.01) * 8, (unwanted, wanted)  # 33 times as many
 
 
 # --- descriptors ----------------------------------------------------------------------------------------

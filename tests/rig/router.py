@@ -127,6 +127,11 @@ class Router:
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
             return next(line.split()[1] for line in f if line.startswith(key + ":"))
 
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def resident(self):
         """KiB."""
         return int(self.status("VmRSS"))
