@@ -8,7 +8,7 @@
 #define LIMIT_GREETING_LINE 256u   /* docs/PROTOCOL.guest.md; a line holds four short keys */
 #define LIMIT_SASL_LINE     16384u /* what dbus-daemon takes; a longer line is an attack */
 #define LIMIT_SASL_LINES    32u    /* every known client needs at most 6 */
-#define LIMIT_AUTH_SECONDS  30u    /* from accept to Hello; dbus-daemon's built-in value */
+#define LIMIT_AUTH_SECONDS  30u    /* from accept to Hello, in sbagent to the first byte; dbus-daemon's built-in value */
 
 /* --- messages --------------------------------------------------------------------------- */
 #define LIMIT_MESSAGE_BYTES 134217728u /* 128 MiB: D-Bus specification, "Valid messages" */

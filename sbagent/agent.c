@@ -113,6 +113,13 @@ void agent_host_failed(struct agent *a, bool probe, const char *reason) {
         agent_schedule_retry(a);
 }
 
+void agent_host_hung_up(struct agent *a, bool probe, const char *reason) {
+        (void)snprintf(a->reason, sizeof(a->reason), "%s", reason);
+        if (host_hung_up(&a->host, probe, agent_now(a), random_u32()))
+                arm(a->report, a->next_report);
+        agent_schedule_retry(a);
+}
+
 void agent_host_busy(struct agent *a, bool probe) {
         (void)snprintf(a->reason, sizeof(a->reason), "its queue of connections stays full");
         host_busy(&a->host, probe, agent_now(a), random_u32());
@@ -161,6 +168,35 @@ static unsigned count_uid(const struct agent *a, uid_t uid) {
         return n;
 }
 
+static struct client *oldest_silent(const struct agent *a, const uid_t *uid) {
+        struct client *oldest = NULL;
+
+        for (size_t i = 0; i < a->n_clients; i++) {
+                struct client *c = a->clients[i];
+
+                if (c->state == CLIENT_SILENT && (!uid || c->credentials.uid == *uid) &&
+                    (!oldest || c->deadline < oldest->deadline))
+                        oldest = c;
+        }
+        return oldest;
+}
+
+/*
+ * Where there is no room the oldest client that never said anything goes: of that
+ * user, or of all (NULL).  Whether one went.
+ */
+static bool make_room(struct agent *a, const uid_t *uid) {
+        struct client *c = oldest_silent(a, uid);
+
+        if (!c)
+                return false;
+        if (agent_may_log(a))
+                log_warning("a client of uid %u that said nothing is closed: others came",
+                            c->credentials.uid);
+        client_free(c);
+        return true;
+}
+
 static int add_client(struct agent *a, int take_fd) {
         _cleanup_close_ int fd = take_fd;
         socklen_t n = sizeof(struct ucred);
@@ -170,7 +206,8 @@ static int add_client(struct agent *a, int take_fd) {
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &n) < 0)
                 return -errno;
-        if (count_uid(a, credentials.uid) >= LIMIT_AGENT_CLIENTS_UID) {
+        if (count_uid(a, credentials.uid) >= LIMIT_AGENT_CLIENTS_UID &&
+            !make_room(a, &credentials.uid)) {
                 if (agent_may_log(a))
                         log_warning("uid %u has %u connections already: no more for it",
                                     credentials.uid, LIMIT_AGENT_CLIENTS_UID);
@@ -181,7 +218,6 @@ static int add_client(struct agent *a, int take_fd) {
                 return r;
         c->index = a->n_clients;
         a->clients[a->n_clients++] = c;
-        client_try(c);
         return 0;
 }
 
@@ -203,7 +239,7 @@ static int on_accept(sd_event_source *s, int listener, uint32_t revents, void *u
         for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
                 int fd, r;
 
-                if (a->n_clients == LIMIT_AGENT_CLIENTS)
+                if (a->n_clients == LIMIT_AGENT_CLIENTS && !make_room(a, NULL))
                         return pause_accepting(a, EUSERS);
                 fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))

@@ -54,6 +54,7 @@ void agent_forget(struct agent *a, struct client *c);
 /* An attempt ended: see host.h.  Waiting clients are told when they may go on. */
 void agent_host_succeeded(struct agent *a);
 void agent_host_failed(struct agent *a, bool probe, const char *reason);
+void agent_host_hung_up(struct agent *a, bool probe, const char *reason);
 void agent_host_busy(struct agent *a, bool probe);
 void agent_host_abandoned(struct agent *a, bool probe);
 /* Somebody waits for the host: makes sure that it is tried again. */

@@ -185,6 +185,11 @@ static int attempt_failed(struct client *c, const char *reason) {
         return wait_for_host(c);
 }
 
+static int attempt_hung_up(struct client *c, const char *reason) {
+        agent_host_hung_up(c->agent, end_attempt(c), reason);
+        return wait_for_host(c);
+}
+
 static int attempt(struct client *c) {
         int r;
 
@@ -208,7 +213,21 @@ void client_try(struct client *c) {
                 finish(c, attempt(c));
 }
 
-/* Before relaying a client's socket is watched for hang-up only. */
+/* It is a D-Bus client's turn to speak first. */
+static int silent_on_guest(struct client *c, uint32_t revents) {
+        int r;
+
+        if (revents & (EPOLLHUP | EPOLLERR))
+                return CLIENT_E_OVER;
+        c->state = CLIENT_WAITING;
+        c->deadline = agent_now(c->agent) + c->agent->config->connect_timeout;
+        r = set_timer(c, c->deadline);
+        if (r >= 0)
+                r = watch(&c->guest, 0);
+        return r < 0 ? r : attempt(c);
+}
+
+/* From its first byte to relaying a client's socket is watched for hang-up only. */
 static int waiting_on_guest(struct client *c, uint32_t revents) {
         (void)c;
         return revents & (EPOLLHUP | EPOLLERR) ? CLIENT_E_OVER : 0;
@@ -301,7 +320,7 @@ static int greeting_on_host(struct client *c, uint32_t revents) {
                         return r;
                 if (c->up.broken) {
                         c->up.broken = false;
-                        return attempt_failed(c, strerror(EPIPE));
+                        return attempt_hung_up(c, strerror(EPIPE));
                 }
                 r = watch(&c->host, EPOLLIN | (flow_wants_write(&c->up) ? EPOLLOUT : 0));
                 if (r < 0)
@@ -314,9 +333,9 @@ static int greeting_on_host(struct client *c, uint32_t revents) {
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
         if (n < 0)
-                return attempt_failed(c, strerror(errno));
+                return attempt_hung_up(c, strerror(errno));
         if (n == 0)
-                return attempt_failed(c, "it closes the connection without an answer");
+                return attempt_hung_up(c, "it closes the connection without an answer");
         c->n_answer += (size_t)n;
         return on_answer(c);
 }
@@ -384,6 +403,7 @@ static int relaying_on_host(struct client *c, uint32_t revents) {
 /* --- the table ----------------------------------------------------------------------------- */
 
 static const struct state states[N_CLIENT_STATES] = {
+        [CLIENT_SILENT] = {silent_on_guest, NULL, over_on_timer},
         [CLIENT_WAITING] = {waiting_on_guest, NULL, waiting_on_timer},
         [CLIENT_CONNECTING] = {waiting_on_guest, connecting_on_host, attempt_on_timer},
         [CLIENT_GREETING] = {waiting_on_guest, greeting_on_host, attempt_on_timer},
@@ -442,8 +462,8 @@ int client_new(struct client **ret, struct agent *agent, int take_fd,
         c->credentials = *credentials;
         c->guest.fd = TAKE_FD(fd);
         c->host.fd = -1;
-        c->deadline = agent_now(agent) + agent->config->connect_timeout;
-        r = sd_event_add_io(agent->event, &c->guest.io, c->guest.fd, 0, on_guest, c);
+        c->deadline = agent_now(agent) + LIMIT_AUTH_SECONDS * SECOND; /* the host's own limit */
+        r = sd_event_add_io(agent->event, &c->guest.io, c->guest.fd, EPOLLIN, on_guest, c);
         if (r >= 0)
                 r = sd_event_add_time(agent->event, &c->timer, CLOCK_MONOTONIC, c->deadline,
                                       TIMER_ACCURACY, on_timer, c);

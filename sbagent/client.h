@@ -2,12 +2,14 @@
 /*
  * One program of the guest, from its connect() to its end.
  *
- *   WAITING ─▶ CONNECTING ─▶ GREETING ─▶ RELAYING
- *      ▲            │            │
- *      └── failed ──┴────────────┤ refused, or waited too long
- *                                ▼
- *                            REFUSING ─▶ LINGERING
+ *   SILENT ─▶ WAITING ─▶ CONNECTING ─▶ GREETING ─▶ RELAYING
+ *                ▲            │            │
+ *                └── failed ──┴────────────┤ refused, or waited too long
+ *                                          ▼
+ *                                      REFUSING ─▶ LINGERING
  *
+ * The host hears of a client when its first byte is there: one that says nothing costs
+ * the host nothing, and is the first to go when there is no more room.
  * Nothing is read from the client before the host has said OK, so when it does not,
  * the refusal (refusal.h) sees the client's stream from its first byte.
  */
@@ -26,6 +28,7 @@ struct agent;
 struct refusal;
 
 enum client_state {
+        CLIENT_SILENT,     /* has not said anything yet */
         CLIENT_WAITING,    /* for the time of the next try */
         CLIENT_CONNECTING, /* for the end of connect() */
         CLIENT_GREETING,   /* for the host's answer to our line */
@@ -49,7 +52,7 @@ struct client {
         struct client_end guest, host;
         struct flow up, down; /* guest to host, host to guest */
         bool probe;           /* this attempt is the one all others wait for */
-        uint64_t deadline;    /* of what comes before relaying, microseconds */
+        uint64_t deadline;    /* of its first byte, then of what comes before relaying; us */
         uint64_t progress;    /* when a byte was last moved */
         sd_event_source *timer;
         struct refusal *refusal;

@@ -4,6 +4,7 @@
 #include "common/limits.h"
 
 #define FIRST_DELAY_MS 100u
+#define HUNG_UP_MAX    8u /* a guest can make the host close a few; all of them is the host's end */
 #define BUSY_USEC      20000u /* a host that works empties its queue in less */
 
 bool host_may_try(const struct host *h, uint64_t now) {
@@ -37,15 +38,27 @@ bool host_failed(struct host *h, bool probe, uint64_t now, uint32_t random) {
         delay = (uint64_t)h->delay_ms * 1000;
         h->next_try = now + delay - random % (delay / 2);
         h->state = HOST_DOWN;
+        h->n_hung_up = 0;
         h->probing = false;
         return changed;
+}
+
+static void pause_all(struct host *h, uint64_t now, uint32_t random) {
+        h->next_try = now + BUSY_USEC - random % (BUSY_USEC / 2);
+}
+
+bool host_hung_up(struct host *h, bool probe, uint64_t now, uint32_t random) {
+        if (h->state != HOST_UP || ++h->n_hung_up >= HUNG_UP_MAX)
+                return host_failed(h, probe, now, random);
+        pause_all(h, now, random);
+        return false;
 }
 
 void host_busy(struct host *h, bool probe, uint64_t now, uint32_t random) {
         if (h->state == HOST_DOWN)
                 (void)host_failed(h, probe, now, random);
         else
-                h->next_try = now + BUSY_USEC - random % (BUSY_USEC / 2);
+                pause_all(h, now, random);
 }
 
 void host_abandoned(struct host *h, bool probe) {

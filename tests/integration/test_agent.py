@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import re
+import select
 import signal
 import socket
 import stat
@@ -27,10 +28,12 @@ DRIVER = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus
 
 # --- the two ends ------------------------------------------------------------------------------
 
-def client(path):
+def client(path, first=b"\0"):
+    """A program that has said its first byte: before it the agent does not turn to the host."""
     s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     s.settimeout(LONG)
     s.connect(path)
+    s.sendall(first)
     return s
 
 
@@ -76,12 +79,14 @@ class Host:
         self.socket.settimeout(LONG)
         self.line = b""
 
-    def accept(self, answer=OK):
-        """The next stream, after its line was answered."""
+    def accept(self, answer=OK, first=b"\0"):
+        """The next stream, after its line was answered; first: what client() said is read."""
         s, _ = self.socket.accept()
         s.settimeout(LONG)
         self.line = read_line(s)
         s.sendall(answer)
+        if answer.startswith(b"SIDEBUS/1 OK"):
+            assert read_exactly(s, len(first)) == first
         return s
 
     def close(self):
@@ -115,7 +120,7 @@ class BusHost(Host):
         self.socket.settimeout(None)
         with contextlib.suppress(OSError):
             while True:
-                stream = self.accept()
+                stream = self.accept(first=b"")
                 stream.settimeout(None)
                 upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 upstream.connect(bus)
@@ -178,8 +183,7 @@ def run_agent(env, *arguments, environment=None, directory=None):
 def test_greeting_line(env):
     """the host is told the program's uid and pid, and gets nothing before it answers"""
     agent, host = start_pair(env)
-    program = env.closing(client(agent.socket))
-    program.sendall(b"\0early")
+    program = env.closing(client(agent.socket, first=b"\0early"))
     stream = env.closing(host.socket.accept()[0])
     line = stream.recv(4096)
     assert line == b"SIDEBUS/1 CLIENT uid=%d pid=%d\n" % (os.getuid(), os.getpid()), line
@@ -412,13 +416,48 @@ def test_limit_of_one_user(env):
     """one user gets 256 connections, and new ones when old ones end"""
     agent, host = start_pair(env)
     pairs = [connect(env, agent, host) for _ in range(256)]
-    assert ended(env.closing(client(agent.socket)))
+    assert ended(env.closing(client(agent.socket, first=b"")))
     agent.wait_log("256 connections already")
     pairs[7][0].close()
     assert ended(pairs[7][1])
     program, stream = connect(env, agent, host)
     program.sendall(b"in")
     assert read_exactly(stream, 2) == b"in"
+
+
+def test_silent_programs(env):
+    """a program that says nothing costs the host nothing, and goes first when there is no more room"""
+    agent, host = start_pair(env)
+    program, stream = connect(env, agent, host)
+    silent = [env.closing(client(agent.socket, first=b"")) for _ in range(400)]
+    host.socket.settimeout(0.3)
+    try:
+        assert False, host.socket.accept()
+    except socket.timeout:
+        host.socket.settimeout(LONG)
+    assert all(ended(s) for s in silent[:145])
+    assert len(select.select(silent[145:], [], [], 0)[0]) == 0
+    newcomer, its_stream = connect(env, agent, host)
+    for a, b in ((program, stream), (newcomer, its_stream)):
+        a.sendall(b"here")
+        assert read_exactly(b, 4) == b"here"
+    assert ended(silent[145])
+    silent[-1].sendall(b"\0")
+    host.accept().close()
+
+
+def test_some_hung_up(env):
+    """a host that closes one stream without an answer is not down: nobody else waits for long"""
+    agent, host = start_pair(env)
+    connect(env, agent, host)
+    for _ in range(3):
+        program = env.closing(client(agent.socket))
+        for _ in range(5):
+            host.socket.accept()[0].close()
+        stream = env.closing(host.accept())  # it is tried again, and so it gets there
+        program.sendall(b"here")
+        assert read_exactly(stream, 4) == b"here"
+    assert "does not answer" not in agent.log(), agent.log()
 
 
 def test_nothing_leaks(env):
@@ -568,7 +607,7 @@ def test_back_off(env):
     # the first after 0.05 to 0.1 s, then doubling: at 0.05 ... 0.8 at the soonest
     assert 2 <= len(tries) <= 6, tries
     assert len([line for line in agent.log().splitlines() if "does not answer" in line]) == 1
-    programs[0].sendall(b"\0AUTH EXTERNAL 30\r\n")
+    programs[0].sendall(b"AUTH EXTERNAL 30\r\n")
     assert read_exactly(programs[0], 3) == b"OK "
 
 
@@ -586,7 +625,7 @@ def answering(host, answer):
     """A thread that answers the next stream's line so, and closes it."""
     def run():
         with contextlib.suppress(OSError, AssertionError):
-            stream = host.accept(answer)
+            stream = host.accept(answer, first=b"")
             ended(stream)
             stream.close()
     thread = threading.Thread(target=run, daemon=True)
@@ -634,9 +673,10 @@ def test_hanging_up_host(env):
 def test_client_leaves_while_waiting(env):
     """programs that give up while the host is away leave nothing behind, even the one trying"""
     agent, path = start(env, "--connect-timeout", "60")
-    for _ in range(300):
-        client(agent.socket).close()
+    programs = [client(agent.socket) for _ in range(200)]
     agent.wait_log("the host does not answer")
+    for program in programs:
+        program.close()
     host = env.closing(Host(path))
     first = client(agent.socket)
     while True:  # one of those that left may be trying while its leaving is noticed
@@ -664,11 +704,11 @@ def test_client_leaves_while_waiting(env):
 def test_slow_loris(env):
     """without a host, programs that dawdle or talk nonsense are cut off; others get their error"""
     agent, _ = start(env, "--connect-timeout", "0.1")
-    slow = [env.closing(client(agent.socket)) for _ in range(50)]
-    garbage = env.closing(client(agent.socket))
+    slow = [env.closing(client(agent.socket, first=b"")) for _ in range(50)]
+    garbage = env.closing(client(agent.socket, first=b""))
     garbage.sendall(b"GET / HTTP/1.1\r\n\r\n")
     assert ended(garbage)
-    endless = env.closing(client(agent.socket))
+    endless = env.closing(client(agent.socket, first=b""))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         for _ in range(40):
             endless.sendall(b"\0" + b"A" * 1024)
@@ -692,7 +732,7 @@ def test_slow_loris(env):
 def test_refusal_lingers_shortly(env):
     """a program that was told and stays is closed; what it sends meanwhile is swallowed"""
     agent, _ = start(env, "--connect-timeout", "0.1")
-    program = env.closing(client(agent.socket))
+    program = env.closing(client(agent.socket, first=b""))
     program.sendall(b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n" +
                     b"l\1\0\1\0\0\0\0\7\0\0\0\0\0\0\0" + b"x" * 100_000)
     said = read_to_end(program)

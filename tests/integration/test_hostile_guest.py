@@ -291,10 +291,22 @@ def send_until_stuck(stranger, flood):
 
 
 def test_many_connections(env):
-    """hundreds of connections that say nothing: a good client still gets its dialog"""
+    """hundreds of connections that say nothing, or half of it: who comes then still gets its dialog"""
     others = Others(env)
     idle = [raw(env, authenticate=False) for _ in range(300)]
     assert others.client.get(FILE_CHOOSER, "version")
+    assert raw(env).say_hello() and env.client().get(FILE_CHOOSER, "version")
+    for first in (b"\0", b"\0AUTH EXTERNAL 30\r\n", b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n"):
+        for _ in range(100):
+            stranger = raw(env, authenticate=False)
+            stranger.send(first)
+            idle.append(stranger)
+        newcomer = env.client()
+        assert newcomer.get(FILE_CHOOSER, "version")
+        request = newcomer.open_file(title="of one that came late")
+        env.dialog().answer(1)
+        assert request.wait()[0] == 1
+    assert "does not answer" not in env.agent.log()
     for stranger in idle:
         stranger.close()
     assert env.client().get(FILE_CHOOSER, "version")

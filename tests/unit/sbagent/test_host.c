@@ -75,5 +75,31 @@ static void test_busy(void) {
         CHECK_EQ_INT(h.next_try, 300000);
 }
 
+/* One that is closed says nothing about the others; none that is answered does. */
+static void test_hung_up(void) {
+        struct host h = {0};
+
+        CHECK(host_hung_up(&h, false, 0, 0)); /* never answered yet */
+        CHECK_EQ_INT(h.state, HOST_DOWN);
+        CHECK(host_succeeded(&h));
+        for (unsigned round = 0; round < 3; round++) {
+                for (unsigned i = 0; i < 7; i++)
+                        CHECK(!host_hung_up(&h, false, 1000, 0));
+                CHECK_EQ_INT(h.state, HOST_UP);
+                CHECK(!host_may_try(&h, 20999));
+                CHECK(host_may_try(&h, 21000));
+                CHECK(!host_begin(&h)); /* not one at a time */
+                CHECK(!host_succeeded(&h));
+        }
+        for (unsigned i = 0; i < 8; i++)
+                CHECK_EQ_INT(host_hung_up(&h, false, 1000, 0), i == 7);
+        CHECK_EQ_INT(h.state, HOST_DOWN);
+        CHECK_EQ_INT(h.next_try, 101000);
+        CHECK(host_begin(&h));
+        CHECK(!host_hung_up(&h, true, 200000, 0)); /* the probe: down as before, and longer */
+        CHECK_EQ_INT(h.next_try, 400000);
+}
+
 TEST_MAIN({"a host that answers", test_up}, {"delays double up to the limit", test_doubling},
-          {"one probe at a time", test_one_probe}, {"a busy host", test_busy})
+          {"one probe at a time", test_one_probe}, {"a busy host", test_busy},
+          {"a host that hangs up", test_hung_up})
