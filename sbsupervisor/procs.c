@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "common/escape.h"
 #include "common/log.h"
@@ -18,17 +19,39 @@
 #include "sbsupervisor/on_ipc.h"
 #include "sbsupervisor/supervisor.h"
 
-#define RESTART_USEC 200000 /* a VMM that reboots its guest reconnects after about a second */
+#define RESTART_USEC     200000u   /* a VMM that reboots its guest reconnects after about a second */
+#define RESTART_MAX_USEC 30000000u /* for one that cannot live: a person who mends it need not wait long */
+#define SHORT_LIFE_USEC  1000000u  /* less: it failed; else it served somebody */
 
-static void report_exit(const struct proc_row *row, const siginfo_t *si) {
+/* The one line about it; then: what follows of it, or "". */
+static void report_exit(const struct proc_row *row, const siginfo_t *si, const char *then) {
         if (si->si_code == CLD_EXITED)
                 log_line(row->on_death == PROC_DEATH_STOP ? LOG_ERR : LOG_INFO,
-                         "%s ended with status %d", row->name, si->si_status);
+                         "%s ended with status %d%s", row->name, si->si_status, then);
         else if (si->si_status == SIGSYS)
-                log_error("%s was killed: it made a system call that its sandbox forbids", row->name);
+                log_error("%s was killed: it made a system call that its sandbox forbids%s", row->name,
+                          then);
         else
-                log_error("%s was killed by signal %d (%s)", row->name, si->si_status,
-                          strsignal(si->si_status));
+                log_error("%s was killed by signal %d (%s)%s", row->name, si->si_status,
+                          strsignal(si->si_status), then);
+}
+
+static uint64_t now_usec(void) {
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* How long to wait now: twice as long after each failure in a row. */
+static uint64_t next_delay(struct proc *p) {
+        if (p->restart_usec == 0 || now_usec() - p->started_usec >= SHORT_LIFE_USEC)
+                p->restart_usec = RESTART_USEC;
+        else
+                p->restart_usec *= 2;
+        if (p->restart_usec > RESTART_MAX_USEC)
+                p->restart_usec = RESTART_MAX_USEC;
+        return p->restart_usec;
 }
 
 static int on_restart(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata) {
@@ -44,16 +67,22 @@ static int on_exit_of(sd_event_source *source _unused_, const siginfo_t *si, voi
         struct proc *p = userdata;
         const struct proc_row *row = &proc_rows[p->id];
         struct supervisor *s = p->supervisor;
+        char then[64] = "";
+        uint64_t delay = 0;
 
-        report_exit(row, si);
+        if (row->on_death == PROC_DEATH_RESTART) {
+                delay = next_delay(p);
+                (void)snprintf(then, sizeof(then), "; it is started again in %u.%u s",
+                               (unsigned)(delay / 1000000), (unsigned)(delay % 1000000 / 100000));
+        }
+        report_exit(row, si, then);
         proc_forget(p);
         if (row->on_death == PROC_DEATH_STOP) {
                 supervisor_fail(s);
                 return 0;
         }
-        log_info("%s is started again", row->name);
-        if (sd_event_add_time_relative(s->event, &p->restart, CLOCK_MONOTONIC, RESTART_USEC, 0,
-                                       on_restart, p) < 0)
+        if (sd_event_add_time_relative(s->event, &p->restart, CLOCK_MONOTONIC, delay, 0, on_restart,
+                                       p) < 0)
                 supervisor_fail(s);
         return 0;
 }
@@ -174,6 +203,7 @@ int proc_start(struct supervisor *s, enum proc_id id) {
         }
         if (r < 0)
                 return r;
+        p->started_usec = now_usec();
         log_debug("%s runs, pid %d", row->name, p->pid);
         if (row->ready == PROC_READY_EXEC)
                 p->ready = true;

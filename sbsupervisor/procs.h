@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -79,6 +80,8 @@ struct proc {
         struct ipc_chan chan; /* .fd -1: none */
         struct child_log log;
         sd_event_source *exit_source, *ipc_source, *restart;
+        uint64_t started_usec; /* CLOCK_MONOTONIC */
+        uint64_t restart_usec; /* the last delay before a restart; doubles while it does not live */
 };
 
 /* Starts it; its death and its channel are watched from here on.  0 or a negative errno, logged. */

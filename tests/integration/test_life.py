@@ -558,6 +558,29 @@ def test_child_dies(env):
             sidebus.log()
 
 
+def test_virtiofsd_fails(env):
+    """a virtiofsd that ends at once is started again ever less often, with a line for each"""
+    stamps = os.path.join(env.tmp, "stamps")
+    program = os.path.join(env.tmp, "virtiofsd")
+    with open(program, "w", encoding="ascii") as f:
+        f.write('#!/bin/sh\n[ "$1" != --version ] || exec echo virtiofsd 1.13.2\n'
+                f"date +%s.%N >>{stamps}\nexit 3\n")
+    os.chmod(program, 0o755)
+    sidebus = env.closing(env.own_sidebus(virtiofsd=program))
+
+    def starts():
+        with open(stamps, encoding="ascii") as f:
+            return [float(line) for line in f]
+    wait_for("five starts", lambda: len(starts()) >= 5, 30)
+    gaps = [after - before for before, after in zip(starts(), starts()[1:])]
+    for gap, least in zip(gaps, (0.2, 0.4, 0.8, 1.6)):
+        assert gap > least * 0.95, gaps
+    lines = [line for line in sidebus.log().splitlines() if "virtiofsd ended" in line
+             or "started again" in line]
+    assert len(lines) in (4, 5) and "status 3; it is started again in 0.2 s" in lines[0] \
+        and lines[3].endswith(" in 1.6 s"), lines
+
+
 def test_runtime_directory_gone(env):
     """the runtime directory is removed under it: it says so, ends, and leaves nothing"""
     sidebus = env.own_sidebus(extra_env={"SIDEBUS_LOG_LEVEL": "err"})
