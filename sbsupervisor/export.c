@@ -75,9 +75,10 @@ static void decide_rights(struct item *i) {
         i->write = f->writable && (!d->config->read_only || f->name);
         if (f->foreign) {
                 d->n_foreign++;
-                log_notice("%s%s%s: granted read only, because its owner or group is not your own "
+                log_notice("%s%s%s: granted %s, because its owner or group is not your own "
                            "(the documents namespace maps only yours)",
-                           ESCAPED(f->path), f->name ? "/" : "", f->name ? ESCAPED(f->name) : "");
+                           ESCAPED(f->path), f->name ? "/" : "", f->name ? ESCAPED(f->name) : "",
+                           i->write ? "to be created, then read only" : "read only");
         }
 }
 
@@ -102,7 +103,9 @@ static int on_granted(sd_bus_message *m, void *userdata, sd_bus_error *error _un
                 i->result = result_string(i);
                 log_notice("granted: %s%s%s as document %s, %s%s", ESCAPED(i->file.path),
                            i->file.name ? "/" : "", i->file.name ? ESCAPED(i->file.name) : "", i->id,
-                           i->write ? "read and write" : "read, beside what the VM may do already",
+                           i->write && i->file.foreign ? "to be created, then read"
+                           : i->write                  ? "read and write"
+                                                       : "read, beside what the VM may do already",
                            i->file.is_directory ? ", the whole directory" : "");
         }
         settle(i);

@@ -463,6 +463,8 @@ static int look_at_name(struct privop_file *f, const struct walk *w, struct stat
                 if (errno != ENOENT)
                         return open_error(errno);
                 f->writable = may(w->fd, W_OK | X_OK);
+                /* What is made in a setgid directory is of its group: see is_mapped(). */
+                f->foreign = f->writable && (dir.st_mode & S_ISGID) && dir.st_gid != getegid();
                 return 0;
         }
         f->exists = true;

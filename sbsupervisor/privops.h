@@ -68,7 +68,8 @@ struct privop_file {
         bool is_directory;
         bool exists;   /* name does */
         bool writable; /* by the person, and through the document portal */
-        bool foreign;  /* the person could write it, but the namespace does not map its owner or group */
+        bool foreign;  /* the person could write it, but the namespace does not map its owner or group;
+                          with writable: a new name, which can be made but not opened again to write */
 };
 
 void privop_file_done(struct privop_file *f);

@@ -339,6 +339,33 @@ def test_other_group(env):
     env.sidebus.wait_log(r"(?i)group")
 
 
+def test_other_group_new(env):
+    """a new file in a setgid directory of another group: made, then read only, and said so"""
+    directory = os.path.dirname(env.host_file("shared by the group/beside"))
+    os.chmod(directory, 0o2770)
+    person.give_to_other_group(directory)
+    assert os.stat(directory).st_mode & stat.S_ISGID and os.access(directory, os.W_OK)
+    request = env.client().save_file()
+    host = os.path.join(directory, b"new")
+    env.dialog().pick(host)
+    guest = request.path_of_one()
+    env.sidebus.wait_log(r"/new: granted to be created, then read only, .* group")
+    env.sidebus.wait_log(r"granted: .*/new as document .*, to be created, then read$")
+    write(guest, b"once")
+    assert read(host) == b"once" and os.stat(host).st_gid != os.getegid()
+    try:
+        write(guest, b"twice")
+        raise AssertionError("what is logged is wrong: it can be written again")
+    except OSError as e:
+        assert e.errno == errno.EACCES, e
+    # In a directory of the person's own group it is as ever.
+    request = env.client().save_file()
+    env.dialog().pick(os.path.join(os.path.dirname(env.host_file("own/beside")), b"new"))
+    guest = request.path_of_one()
+    write(guest, b"once")
+    write(guest, b"twice")
+
+
 def test_special_files(env):
     """a FIFO, a socket and a device are refused"""
     directory = os.path.dirname(env.host_file("beside"))
