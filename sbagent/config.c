@@ -236,9 +236,20 @@ static size_t source_of(const struct config_values *v, enum setting s) {
         return i;
 }
 
+static int contradiction(enum setting a, size_t source_a, enum setting b, size_t source_b) {
+        if (source_a == source_b)
+                log_error("%s %s and %s: give one of them", source_names[source_a],
+                          rows[a].name[source_a], rows[b].name[source_b]);
+        else
+                log_error("%s %s and %s %s: give one of them", source_names[source_a],
+                          rows[a].name[source_a], source_names[source_b], rows[b].name[source_b]);
+        return CONFIG_E_VALUE;
+}
+
 /* Leaves one of connect and port (with cid) in use[]. */
 static int choose_host(const struct config_values *v, bool use[N_SETTINGS]) {
         size_t connect = source_of(v, SETTING_CONNECT), port = source_of(v, SETTING_PORT);
+        size_t cid = source_of(v, SETTING_CID);
 
         if (connect == N_CONFIG_SOURCES && port == N_CONFIG_SOURCES) {
                 log_error("where is the host?  Give the VM the systemd credential sidebus.port "
@@ -246,28 +257,43 @@ static int choose_host(const struct config_values *v, bool use[N_SETTINGS]) {
                           "--connect ADDRESS");
                 return CONFIG_E_VALUE;
         }
-        if (connect == port) {
-                log_error("%s %s and %s: give one of them", source_names[port],
-                          rows[SETTING_CONNECT].name[port], rows[SETTING_PORT].name[port]);
-                return CONFIG_E_VALUE;
-        }
+        if (connect == port)
+                return contradiction(SETTING_CONNECT, connect, SETTING_PORT, port);
+        /* A cid from a lower source is one that connect overrides; any other would be ignored. */
+        if (connect < port && cid <= connect)
+                return contradiction(SETTING_CONNECT, connect, SETTING_CID, cid);
         use[SETTING_CONNECT] = connect < port;
         use[SETTING_PORT] = use[SETTING_CID] = port < connect;
         return 0;
 }
 
-static int apply(const struct config_values *v, enum setting s, struct config *c) {
-        size_t source = source_of(v, s);
-        const char *problem;
+static int apply_one(const struct config_values *v, enum setting s, size_t source,
+                     struct config *c) {
+        const char *problem = rows[s].parse(c, v->given[s][source]);
 
-        if (source == N_CONFIG_SOURCES)
-                return 0;
-        problem = rows[s].parse(c, v->given[s][source]);
         if (!problem)
                 return 0;
         log_error("%s %s: \"%s\": %s", source_names[source], rows[s].name[source],
                   ESCAPED(v->given[s][source]), problem);
         return CONFIG_E_VALUE;
+}
+
+static int apply(const struct config_values *v, enum setting s, struct config *c) {
+        size_t source = source_of(v, s);
+
+        return source < N_CONFIG_SOURCES ? apply_one(v, s, source, c) : 0;
+}
+
+/* Every value that was given, also those that do not count. */
+static int check_values(const struct config_values *v) {
+        struct config ignored = {0};
+        int r = 0;
+
+        for (size_t s = 0; s < N_SETTINGS && r == 0; s++)
+                for (size_t source = 0; source < N_CONFIG_SOURCES && r == 0; source++)
+                        if (v->given[s][source])
+                                r = apply_one(v, s, source, &ignored);
+        return r;
 }
 
 static void write_host(struct config *c) {
@@ -291,7 +317,9 @@ int config_resolve(const struct config_values *v, struct config *ret) {
         int r;
 
         memset(use, true, sizeof(use));
-        r = choose_host(v, use);
+        r = check_values(v);
+        if (r == 0)
+                r = choose_host(v, use);
         for (size_t s = 0; s < N_SETTINGS && r == 0; s++)
                 if (use[s])
                         r = apply(v, s, &c);

@@ -4,9 +4,10 @@
  *
  * A setting may come from the command line, the environment or a systemd credential
  * (systemd.exec(5), LoadCredential=; a VM gets them by SMBIOS); the first that gives
- * it wins, alone: a bad value is an error even if a lower source has a good one.
+ * it wins, alone: a bad value is an error even if another source has a good one.
  * Where the host is comes either as an address (connect) or as a vsock port (and
- * cid): the higher source wins, and both from one source is an error.
+ * cid): the higher source wins, and both from one source is an error; so is a cid from
+ * a source that connect does not override.
  */
 #pragma once
 

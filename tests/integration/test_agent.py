@@ -889,12 +889,20 @@ def test_bad_config(env):
         directory = credentials(env, **values)
         code, said = run_agent(env, *listen, environment={"CREDENTIALS_DIRECTORY": directory})
         assert code == 3 and expect in said, said
+        if expect.startswith("credential "):  # also where it would not count
+            code, said = run_agent(env, *listen, "--port", "5",
+                                   environment={"CREDENTIALS_DIRECTORY": directory})
+            assert code == 3 and expect in said, said
         for name in os.listdir(directory):
             os.unlink(os.path.join(directory, name))
     code, said = run_agent(env, *listen, environment={"SIDEBUS_PORT": "x\n<0>y"})
     assert code == 3 and 'environment SIDEBUS_PORT: "x\\x0a<0>y"' in said, said
     code, said = run_agent(env, *listen, "--port=99999999999")
     assert code == 3 and "option --port: " in said, said
+    code, said = run_agent(env, *listen, "--connect", "unix:/h", "--cid", "junk")
+    assert code == 3 and "option --cid: " in said, said
+    code, said = run_agent(env, *listen, "--connect", "unix:/h", "--cid", "3")
+    assert code == 3 and "option --connect and --cid: give one" in said, said
     code, said = run_agent(env, *listen)
     assert code == 3 and "sidebus.port" in said and "--connect" in said, said
     for arguments in (["--bogus"], ["--port"], ["operand"]):

@@ -50,6 +50,8 @@ static void test_precedence(void) {
                 {SETTING_HALF_CLOSE_TIMEOUT, {"1", "2", "3"}, "1e9"},
         };
 
+        static const char *const sources[] = {"option ", "environment ", "credential "};
+
         CHECK_EQ_INT(ELEMENTSOF(rows), N_SETTINGS);
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
                 for (size_t first = 0; first < N_CONFIG_SOURCES; first++) {
@@ -72,9 +74,15 @@ static void test_precedence(void) {
                                 [SETTING_HALF_CLOSE_TIMEOUT] = c.half_close_timeout / 1000000,
                         }[rows[i].s];
                         CHECK_EQ_INT(got, first + 1);
-                        v.given[rows[i].s][first] = rows[i].bad;
-                        CHECK_EQ_INT(resolve(&v, &c), CONFIG_E_VALUE);
-                        CHECK(strstr(last_line, rows[i].bad));
+                        /* A bad one is found wherever it is, whether it counts or not. */
+                        for (size_t s = 0; s < N_CONFIG_SOURCES; s++) {
+                                struct config_values bad = v;
+
+                                bad.given[rows[i].s][s] = rows[i].bad;
+                                CHECK_EQ_INT(resolve(&bad, &c), CONFIG_E_VALUE);
+                                CHECK(strstr(last_line, rows[i].bad));
+                                CHECK(strncmp(last_line, sources[s], strlen(sources[s])) == 0);
+                        }
                 }
         }
 }
@@ -86,7 +94,7 @@ static void test_connect_or_port(void) {
 
         v.given[SETTING_CONNECT][CONFIG_ENVIRONMENT] = "unix:/h";
         v.given[SETTING_PORT][CONFIG_CREDENTIAL] = "7";
-        v.given[SETTING_CID][CONFIG_CREDENTIAL] = "bad"; /* goes with the port: does not matter */
+        v.given[SETTING_CID][CONFIG_CREDENTIAL] = "3"; /* goes with the port: is overridden too */
         CHECK_EQ_INT(resolve(&v, &c), 0);
         CHECK_EQ_STR(c.host, "unix:/h");
         v.given[SETTING_PORT][CONFIG_OPTION] = "8";
@@ -99,6 +107,29 @@ static void test_connect_or_port(void) {
         v.given[SETTING_PORT][CONFIG_OPTION] = NULL;
         CHECK_EQ_INT(resolve(&v, &c), 0);
         CHECK_EQ_STR(c.host, "vsock:2:9");
+}
+
+/* A cid that nothing would use is not passed over. */
+static void test_connect_and_cid(void) {
+        struct config_values v = {0};
+        struct config c;
+
+        v.given[SETTING_CONNECT][CONFIG_OPTION] = "unix:/h";
+        v.given[SETTING_CID][CONFIG_OPTION] = "3";
+        CHECK_EQ_INT(resolve(&v, &c), CONFIG_E_VALUE);
+        CHECK_EQ_STR(last_line, "option --connect and --cid: give one of them");
+        v.given[SETTING_PORT][CONFIG_CREDENTIAL] = "7";
+        CHECK_EQ_INT(resolve(&v, &c), CONFIG_E_VALUE);
+        v.given[SETTING_CID][CONFIG_OPTION] = NULL;
+        v.given[SETTING_CID][CONFIG_ENVIRONMENT] = "3";
+        CHECK_EQ_INT(resolve(&v, &c), 0);
+        CHECK_EQ_STR(c.host, "unix:/h");
+        v.given[SETTING_CONNECT][CONFIG_OPTION] = NULL;
+        v.given[SETTING_PORT][CONFIG_CREDENTIAL] = NULL;
+        v.given[SETTING_CONNECT][CONFIG_CREDENTIAL] = "unix:/h";
+        CHECK_EQ_INT(resolve(&v, &c), CONFIG_E_VALUE);
+        CHECK_EQ_STR(last_line,
+                     "credential sidebus.connect and environment SIDEBUS_CID: give one of them");
 }
 
 static void test_nothing(void) {
@@ -163,5 +194,6 @@ static void test_seconds(void) {
 }
 
 TEST_MAIN({"defaults", test_defaults}, {"precedence of every setting", test_precedence},
-          {"connect or port", test_connect_or_port}, {"no host named", test_nothing},
+          {"connect or port", test_connect_or_port},
+          {"connect and cid", test_connect_and_cid}, {"no host named", test_nothing},
           {"bad values name their source", test_bad_values}, {"seconds", test_seconds})
