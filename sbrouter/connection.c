@@ -248,6 +248,10 @@ static int feed_message(struct connection *c, const uint8_t *data, size_t n, siz
                 connection_breach(c, message_strerror(v));
                 return 0;
         }
+        if (c->id == 0 && frame.n > LIMIT_DRIVER_BYTES) {
+                connection_breach(c, "a message before Hello is too long");
+                return 0;
+        }
         if (n < frame.n)
                 return 0;
         *ret_used = frame.n;
@@ -378,7 +382,7 @@ static int read_large(struct connection *c) {
         if (c->n_in == c->in->cap) {
                 size_t cap = c->n_in * 2 < c->need_in ? c->n_in * 2 : c->need_in;
 
-                v = blob_grow(&c->in, cap);
+                v = blob_grow(&c->in, &c->router->pool, cap);
                 if (v < 0)
                         return v;
         }

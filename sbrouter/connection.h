@@ -78,6 +78,7 @@ struct connection {
         uint64_t stamp; /* the last broadcast it was considered for */
         struct list names, matches, calls, serves, held;
         unsigned n_names, n_matches, n_calls, n_held;
+        size_t held_bytes; /* holder_of_most()'s */
 };
 
 /* What one message looks like on its way out; everything is borrowed. */

@@ -41,10 +41,11 @@ struct blob *blob_new(struct queue_pool *p, size_t cap, size_t expected) {
                 b->cap = cap;
         }
         b->ref = 1;
+        p->bytes += b->cap;
         return b;
 }
 
-int blob_grow(struct blob **b, size_t cap) {
+int blob_grow(struct blob **b, struct queue_pool *p, size_t cap) {
         struct blob *n;
 
         assert((*b)->ref == 1);
@@ -53,6 +54,7 @@ int blob_grow(struct blob **b, size_t cap) {
         n = realloc(*b, sizeof(*n) + cap);
         if (!n)
                 return -ENOMEM;
+        p->bytes += cap - n->cap;
         n->cap = cap;
         *b = n;
         return 0;
@@ -66,6 +68,7 @@ struct blob *blob_ref(struct blob *b) {
 struct blob *blob_unref(struct blob *b, struct queue_pool *p) {
         if (!b || --b->ref > 0)
                 return NULL;
+        p->bytes -= b->cap;
         /* A fresh large buffer costs a page fault per 4 KiB: keep the last one, the next may be alike. */
         if (b->cap >= SPARE_BLOB_MIN && b->cap <= SPARE_BLOB_MAX) {
                 free(p->blob);
@@ -115,14 +118,17 @@ static struct segment *segment_new(struct queue_pool *p, size_t cap) {
         }
         if (!s)
                 s = malloc(sizeof(*s) + cap);
-        if (s)
-                *s = (struct segment){.p = s->data, .cap = cap};
+        if (!s)
+                return NULL;
+        *s = (struct segment){.p = s->data, .cap = cap};
+        p->bytes += sizeof(*s) + cap;
         return s;
 }
 
 static void segment_free(struct queue_pool *p, struct segment *s) {
         blob_unref(s->blob, p);
         fd_list_unref(s->fds);
+        p->bytes -= sizeof(*s) + s->cap;
         if (s->cap == SEGMENT_BYTES && p->n_segments < SPARE_SEGMENTS) {
                 s->next = p->segments;
                 p->segments = s;

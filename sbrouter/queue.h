@@ -35,6 +35,7 @@ struct queue_pool {
         struct segment *segments;
         unsigned n_segments;
         struct blob *blob;
+        size_t bytes; /* of all pieces that are in use, not of spare ones */
 };
 
 struct queue {
@@ -59,7 +60,7 @@ void queue_pool_done(struct queue_pool *p);
  */
 struct blob *blob_new(struct queue_pool *p, size_t cap, size_t expected);
 /* Makes room for cap bytes; the content stays.  Only with one reference.  0 or -ENOMEM. */
-int blob_grow(struct blob **b, size_t cap);
+int blob_grow(struct blob **b, struct queue_pool *p, size_t cap);
 struct blob *blob_ref(struct blob *b);
 struct blob *blob_unref(struct blob *b, struct queue_pool *p);
 

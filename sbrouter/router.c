@@ -11,6 +11,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "sbrouter/driver_send.h"
+#include "sbrouter/holder.h"
 #include "sbrouter/listener.h"
 #include "sbrouter/name.h"
 #include "sbrouter/reply.h"
@@ -72,6 +73,12 @@ void router_register(struct router *r, struct connection *c) {
         list_remove(&c->half_open);
 }
 
+struct connection *router_by_id(struct router *r, uint64_t id) {
+        TABLE_FOREACH_HASH(node, &r->by_id, id)
+                return LIST_OWNER(node, struct connection, by_id);
+        return NULL;
+}
+
 /* ":1.N" as we wrote it: no sign, no leading zero, nothing behind it. */
 static struct connection *lookup_unique(struct router *r, const char *name, size_t n) {
         uint64_t id = 0;
@@ -83,9 +90,7 @@ static struct connection *lookup_unique(struct router *r, const char *name, size
                     __builtin_add_overflow(id, (uint64_t)(name[i] - '0'), &id))
                         return NULL;
         }
-        TABLE_FOREACH_HASH(node, &r->by_id, id)
-                return LIST_OWNER(node, struct connection, by_id);
-        return NULL;
+        return router_by_id(r, id);
 }
 
 struct connection *router_lookup(struct router *r, const char *name, size_t n) {
@@ -203,20 +208,40 @@ static int work_backlog(struct router *r) {
         return 0;
 }
 
+/* What is over the limit of all goes with who holds most of it; what was read is flushed already. */
+static void enforce_total(struct router *r) {
+        struct connection *c = r->pool.bytes > LIMIT_BUS_BYTES ? holder_of_most(r) : NULL;
+
+        if (c)
+                connection_breach(c, "the bus is out of room, and it holds the most of it");
+}
+
+/* A connection that goes makes output for others, and that may end more of them. */
+static int settle(struct router *r) {
+        int v = 0;
+
+        while (v == 0 && (!list_empty(&r->dirty) || !list_empty(&r->dying))) {
+                v = flush_dirty(r);
+                if (v == 0)
+                        v = reap(r);
+                if (v == 0 && list_empty(&r->dying))
+                        enforce_total(r);
+        }
+        return v;
+}
+
 static int turn(void *self) {
         struct router *r = self;
         int v = resume_accepting(r);
 
         if (v == 0)
                 v = work_backlog(r);
-
         expire_half_open(r);
-        /* A connection that goes makes output for others, and that may end more of them. */
-        while (v == 0 && (!list_empty(&r->dirty) || !list_empty(&r->dying))) {
+        if (v == 0)
                 v = flush_dirty(r);
-                if (v == 0)
-                        v = reap(r);
-        }
+        enforce_total(r);
+        if (v == 0)
+                v = settle(r);
         return v < 0 ? v : next_wait(r);
 }
 

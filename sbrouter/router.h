@@ -79,6 +79,7 @@ bool router_is_full(const struct router *r);
 void router_register(struct router *r, struct connection *c);
 
 /* Whose connection answers to this name now; NULL: nobody's (the driver's too). */
+struct connection *router_by_id(struct router *r, uint64_t id);
 struct connection *router_lookup(struct router *r, const char *name, size_t n);
 
 /* Whether a line that a guest caused may be logged now; counts what may not. */

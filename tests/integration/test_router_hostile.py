@@ -313,6 +313,50 @@ def test_huge_length(env):
     assert bus.router.resident() - before < 16384 * scale(), (before, bus.router.resident())
 
 
+def test_long_before_hello(env):
+    """who has no name yet sends no long message"""
+    bus = Bus(env)
+    for size in (70000, 40 << 20):
+        bus.cut_off(bytes_to(bus.witness.name, size)[:69000], size, say_hello=False)
+    c = bus.client(say_hello=False)
+    c.send(call(BUS_PATH, BUS, "Hello", serial=1) + bytes_to(bus.witness.name, 1 << 20))
+    assert c.reply(1) and c.alive()
+
+
+def test_total(env):
+    """more than 256 MiB of unfinished messages: those go who hold the most, and nobody else"""
+    bus = Bus(env)
+    before = bus.router.resident()
+    small = bus.client()
+    small.send(bytes_to(bus.witness.name, 5 << 20)[:1 << 20])
+    part = bytes_to(bus.witness.name, 60 << 20)[:40 << 20]
+    holders = [bus.client() for _ in range(8)]
+    for c in holders:
+        try:
+            c.send(part)
+        except OSError:
+            pass  # closed meanwhile
+        assert bus.witness.alive()
+        assert bus.router.resident() - before < (300 << 10) * scale()
+    names = bus.witness.ask("ListNames")[0]
+    alive = [c for c in holders if c.name in names]
+    assert small.name in names and 2 <= len(alive) < 8, len(alive)
+    assert "holds the most" in bus.router.log()
+    # Unread messages count as well, against who sent them.
+    slow = [bus.client() for _ in range(8)]
+    sender = bus.client()
+    data = [bytes_to(c.name, 60 << 20) for c in slow]
+    try:
+        for d in data:
+            sender.send(d)
+    except OSError:
+        pass
+    wait_for("the sender to go", lambda: sender.name not in bus.witness.ask("ListNames")[0])
+    names = bus.witness.ask("ListNames")[0]
+    assert all(c.name in names for c in (*slow, small)), names
+    assert bus.router.resident() - before < (300 << 10) * scale()
+
+
 def test_slow_subscriber(env):
     """a subscriber that does not read is closed; the sender and the other subscriber are not"""
     bus = Bus(env)

@@ -242,10 +242,10 @@ static void test_blob(void) {
         struct blob *b = blob_new(&pool, 100, 1000000), *c;
 
         memcpy(b->data, "kept", 5);
-        CHECK_EQ_INT(blob_grow(&b, 1000000), 0);
+        CHECK_EQ_INT(blob_grow(&b, &pool, 1000000), 0);
         CHECK_EQ_STR((char *)b->data, "kept");
         CHECK(b->cap >= 1000000);
-        CHECK_EQ_INT(blob_grow(&b, 10), 0); /* never smaller */
+        CHECK_EQ_INT(blob_grow(&b, &pool, 10), 0); /* never smaller */
         CHECK(b->cap >= 1000000);
         CHECK(blob_ref(b) == b);
         CHECK(!blob_unref(b, &pool));
@@ -258,6 +258,7 @@ static void test_blob(void) {
         CHECK(c != b && c->cap < 40000);
         blob_unref(c, &pool);
         CHECK(!blob_unref(NULL, &pool));
+        CHECK_EQ_INT(pool.bytes, 0);
         queue_pool_done(&pool);
 }
 
