@@ -214,7 +214,9 @@ static int started_vm_router(struct supervisor *s) {
 }
 
 static void on_gate_breach(void *userdata) {
-        supervisor_fail(userdata);
+        struct supervisor *s = userdata;
+
+        proc_breach(&s->procs[PROC_PORTAL], NULL); /* the gate has said what it was */
 }
 
 static int started_portal(struct supervisor *s) {

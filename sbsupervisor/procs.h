@@ -93,5 +93,12 @@ int proc_start(struct supervisor *s, enum proc_id id);
  */
 void proc_stop(struct proc *p, int grace_ms);
 
+/*
+ * What it talks to us on is at an end (why: NULL), or it broke the protocol there: it is killed.
+ * Its exit tells why and ends the instance: who hung up by dying keeps the cause of its death,
+ * whatever is sent after it.
+ */
+void proc_breach(struct proc *p, const char *why);
+
 /* Reaps it and forgets everything about the running process. */
 void proc_forget(struct proc *p);

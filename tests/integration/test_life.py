@@ -581,6 +581,23 @@ def test_virtiofsd_fails(env):
         and lines[3].endswith(" in 1.6 s"), lines
 
 
+def test_children_die(env):
+    """two processes of it die at once: both causes are said, whichever is known first"""
+    deaths = {"sbportal": signal.SIGABRT, "xdg-permission-store": signal.SIGSEGV}
+    sidebus = env.own_sidebus()
+    pids = {program: sidebus.child(program) for program in deaths}
+    sidebus.process.signal(signal.SIGSTOP)
+    for program, sig in deaths.items():
+        os.kill(pids[program], sig)
+    wait_for("both to end", lambda: all(
+        processes.status(pid)[1] == "Z" for pid in pids.values()))
+    sidebus.process.signal(signal.SIGCONT)
+    assert sidebus.process.wait() > 0, sidebus.log()
+    sidebus.notify.close()
+    for program, sig in deaths.items():
+        assert f"{program} was killed by signal {int(sig)} " in sidebus.log(), sidebus.log()
+
+
 def test_runtime_directory_gone(env):
     """the runtime directory is removed under it: it says so, ends, and leaves nothing"""
     sidebus = env.own_sidebus(extra_env={"SIDEBUS_LOG_LEVEL": "err"})
