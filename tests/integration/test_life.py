@@ -566,7 +566,14 @@ def test_virtiofsd_fails(env):
         f.write('#!/bin/sh\n[ "$1" != --version ] || exec echo virtiofsd 1.13.2\n'
                 f"date +%s.%N >>{stamps}\nexit 3\n")
     os.chmod(program, 0o755)
-    sidebus = env.closing(env.own_sidebus(virtiofsd=program))
+    # It has ended before all others are ready: nobody waits for it.
+    libexec = env.directory()
+    os.symlink(os.path.join(env.build, "sbrouter"), os.path.join(libexec, "sbrouter"))
+    with open(os.path.join(libexec, "sbportal"), "w", encoding="ascii") as f:
+        f.write(f'#!/bin/sh\n/bin/sleep 1.2\nexec {env.build}/sbportal "$@"\n')
+    os.chmod(os.path.join(libexec, "sbportal"), 0o755)
+    sidebus = env.closing(env.own_sidebus(virtiofsd=program,
+                                          extra_env={"SIDEBUS_LIBEXECDIR": libexec}))
 
     def starts():
         with open(stamps, encoding="ascii") as f:
