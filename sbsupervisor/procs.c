@@ -93,11 +93,7 @@ static void send_signal(const struct proc *p, int sig) {
         (void)syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
 }
 
-/*
- * Its channel is at an end, or it broke the protocol.  Its exit tells why and ends the instance:
- * who closed the channel by dying keeps the cause of its death, whatever is sent after it.
- */
-static void end_child(struct proc *p, const char *why) {
+void proc_breach(struct proc *p, const char *why) {
         log_line(why ? LOG_ERR : LOG_DEBUG, "%s: %s", proc_rows[p->id].name, why ?: "it hung up");
         p->ipc_source = sd_event_source_disable_unref(p->ipc_source);
         send_signal(p, SIGKILL);
@@ -109,9 +105,9 @@ static int on_channel(sd_event_source *source _unused_, int fd _unused_, uint32_
         int r = ipc_drain(&p->chan, on_ipc_handlers, p);
 
         if (r == IPC_E_GONE)
-                end_child(p, NULL);
+                proc_breach(p, NULL);
         else if (r > 0)
-                end_child(p, "it broke the ipc protocol");
+                proc_breach(p, "it broke the ipc protocol");
         else if (r < 0)
                 supervisor_fail(p->supervisor);
         return 0;
@@ -232,8 +228,21 @@ static bool wait_exit(const struct proc *p, int ms) {
         return poll(&pfd, 1, ms) == 1;
 }
 
+/* One that crashed may be why the others ended, and theirs may be known first. */
+static void report_crash(const struct proc *p, bool by_itself) {
+        siginfo_t si = {0};
+
+        if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0 ||
+            si.si_code == CLD_EXITED || si.si_status == SIGTERM || si.si_status == SIGINT)
+                return;
+        if (by_itself || si.si_status != SIGKILL)
+                report_exit(&proc_rows[p->id], &si, "");
+}
+
 void proc_stop(struct proc *p, int grace_ms) {
         if (p->pid > 0) {
+                bool by_itself = wait_exit(p, 0);
+
                 /* Nothing it does from here on is news. */
                 p->exit_source = sd_event_source_disable_unref(p->exit_source);
                 p->ipc_source = sd_event_source_disable_unref(p->ipc_source);
@@ -246,6 +255,7 @@ void proc_stop(struct proc *p, int grace_ms) {
                         send_signal(p, SIGKILL);
                         (void)wait_exit(p, -1);
                 }
+                report_crash(p, by_itself);
         }
         proc_forget(p);
 }
