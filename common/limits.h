@@ -30,7 +30,8 @@
 #define LIMIT_PEER_QUEUE_BYTES 67108864u /* of the bus's own signals, for sbportal and sbsupervisor: 300 000 of them, then the peer hangs */
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
 #define LIMIT_BUS_BYTES        268435456u /* 256 MiB: of all unfinished and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
-#define LIMIT_TURN_MESSAGES    128u      /* of one connection before the others' turn: a slow call to the bus takes 1 ms */
+#define LIMIT_TURN_MESSAGES    1024u     /* of one connection before the others' turn: a message to one receiver takes below 1 us, */
+#define LIMIT_TURN_SLOW        8u        /* and as many of these are a broadcast or a call to the bus: the slowest takes 1 ms */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself, and any message before Hello: names and match rules are below 2 KiB */
 #define LIMIT_ROUTER_FDS       4096u     /* RLIMIT_NOFILE: all connections, and some full queues of descriptors */
 

@@ -258,7 +258,7 @@ static int feed_message(struct connection *c, const uint8_t *data, size_t n, siz
         return route_message(c->router, c, data, &frame, NULL);
 }
 
-/* Up to LIMIT_TURN_MESSAGES units.  1: there may be more; 0; or a negative errno. */
+/* Up to LIMIT_TURN_MESSAGES units of work.  1: there may be more; 0; or a negative errno. */
 static int feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {
         static int (*const stages[CONNECTION_N_STAGES])(struct connection *, const uint8_t *, size_t,
                                                         size_t *) = {
@@ -268,12 +268,13 @@ static int feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret
         };
 
         *ret_used = 0;
-        for (unsigned i = 0; *ret_used < n && !c->dead; i++) {
+        c->router->work = 0;
+        while (*ret_used < n && !c->dead) {
                 uint8_t stage = c->stage;
                 size_t used = 0;
                 int v;
 
-                if (i == LIMIT_TURN_MESSAGES)
+                if (c->router->work++ >= LIMIT_TURN_MESSAGES)
                         return 1;
                 v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
 

@@ -190,6 +190,8 @@ static int route(struct router *r, struct connection *c, const struct message *m
                  struct blob *blob, struct fd_list *fds) {
         if (m->type > MESSAGE_SIGNAL) /* a future type: to be ignored, and never passed on */
                 return 0;
+        if (is_for_driver(m) || !m->destination.s)
+                r->work += LIMIT_TURN_SLOW - 1;
         if (is_for_driver(m))
                 return driver_call(r, c, m);
         if (c->id == 0)
