@@ -13,12 +13,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
 
+#define DEATH_MS        500   /* how long a socket of ours may still be open after its owner was killed */
 #define NAMES_MAX_BYTES 65536 /* some ten names of at most PATH_MAX */
 #define LOCK_TRIES      8     /* each finds that another instance ended just now */
 
@@ -193,22 +195,36 @@ bool instance_is_debug_link(const char *path) {
 }
 
 /* A socket nobody listens on, or one of our symlinks; anything else is not ours any more. */
-static void remove_name(const char *path) {
-        _cleanup_close_ int fd = -1;
+static bool is_listened_on(const struct sockaddr_un *sa) {
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        return fd < 0 || connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 ||
+               errno != ECONNREFUSED;
+}
+
+/* The processes of a killed instance end at once, but not before its killer goes on. */
+static bool is_dead_socket(const char *path) {
+        const struct timespec pause = {.tv_nsec = 10000000};
         struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+        if (strlen(path) >= sizeof(sa.sun_path))
+                return false;
+        (void)strcpy(sa.sun_path, path);
+        for (unsigned i = 0; i < DEATH_MS / 10; i++) {
+                if (!is_listened_on(&sa))
+                        return true;
+                (void)nanosleep(&pause, NULL);
+        }
+        return false;
+}
+
+static void remove_name(const char *path) {
         struct stat st;
 
         if (lstat(path, &st) < 0 || st.st_uid != geteuid())
                 return;
-        if (S_ISSOCK(st.st_mode) && strlen(path) < sizeof(sa.sun_path)) {
-                fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-                (void)strcpy(sa.sun_path, path);
-                if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 ||
-                    errno != ECONNREFUSED)
-                        return;
-        } else if (!instance_is_debug_link(path)) {
+        if (S_ISSOCK(st.st_mode) ? !is_dead_socket(path) : !instance_is_debug_link(path))
                 return;
-        }
         if (unlink(path) < 0 && errno != ENOENT)
                 (void)log_warning_errno(errno, "cannot remove %s", path);
 }
