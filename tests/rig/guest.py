@@ -49,17 +49,28 @@ def error_name(error):
 class Request:
     """A portal request: its Response is waited for, or it is closed."""
 
-    def __init__(self, client, path):
+    def __init__(self, client, path=None):
+        """path None: every Response is kept until moved() tells which one is ours."""
         self.client = client
         self.path = path
         self.responses = []
+        self.others = []
         self.senders = []
         self.subscription = client.bus.signal_subscribe(
             DESKTOP, REQUEST, "Response", path, None, Gio.DBusSignalFlags.NONE, self._on_response)
 
-    def _on_response(self, _bus, sender, _path, _interface, _member, arguments):
-        self.senders.append(sender)
-        self.responses.append(arguments)
+    def _on_response(self, _bus, sender, path, _interface, _member, arguments):
+        if self.path is None:
+            self.others.append((sender, path, arguments))
+        elif path == self.path:
+            self.senders.append(sender)
+            self.responses.append(arguments)
+
+    def moved(self, path):
+        """The reply named this path."""
+        self.path = path
+        for sender, where, arguments in self.others:
+            self._on_response(None, sender, where, None, None, arguments)
 
     def wait(self, seconds=20.0):
         """(response, {name: value}) of its one Response."""
@@ -131,16 +142,18 @@ class GuestClient:
 
         arguments: strings before the options.  options: {name: GLib.Variant}; the token is added.
         raw_options: the whole a{sv} instead, for what no decent client sends; the answer is then
-        subscribed to on the path that the reply names."""
-        request = None
-        if raw_options is None:
+        taken on the path that the reply names."""
+        if raw_options is not None:
+            request = Request(self)
+        else:
             token = f"t{next(_tokens)}"
             raw_options = GLib.Variant("a{sv}", {"handle_token": GLib.Variant("s", token),
                                                  **(options or {})})
             request = Request(self, self.predicted(token))
         body = GLib.Variant.new_tuple(*(GLib.Variant("s", a) for a in arguments), raw_options)
         handle, = self.call(PATH, interface, member, body)
-        request = request or Request(self, handle)
+        if request.path is None:
+            request.moved(handle)
         assert handle == request.path, (handle, request.path)
         return request
 
