@@ -13,6 +13,7 @@
 
 struct item {
         struct export *export;
+        const char *uri; /* borrowed, as long as the export lives */
         struct privop_file file;
         char *id;     /* of the document, once added */
         char *result; /* once granted */
@@ -29,16 +30,23 @@ struct export {
         bool directory;
         struct privop_roots roots;
         int roots_error; /* negative: the lists could not be read, nothing is given out */
-        size_t n, n_pending;
+        size_t n, n_started, n_pending;
         struct item items[];
 };
+
+/* At once: the private bus lets one connection have only so many calls and descriptors under way. */
+#define EXPORT_WINDOW 16
+
+static void start_items(struct export *e);
 
 static void settle(struct item *i) {
         struct export *e = i->export;
 
         privop_file_done(&i->file);
         i->slot = sd_bus_slot_unref(i->slot);
-        if (--e->n_pending == 0)
+        e->n_pending--;
+        start_items(e);
+        if (e->n_pending == 0)
                 e->done(e->userdata); /* may free e */
 }
 
@@ -137,8 +145,8 @@ static int on_added(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
 }
 
 /* Nothing to wait for when it is refused here. */
-static void start_item(struct item *i, const char *uri) {
-        int r = open_uri(i->export, uri, &i->file);
+static void start_item(struct item *i) {
+        int r = open_uri(i->export, i->uri, &i->file);
 
         if (r == 0) {
                 decide_rights(i);
@@ -149,7 +157,12 @@ static void start_item(struct item *i, const char *uri) {
                 }
         }
         privop_file_done(&i->file);
-        log_warning("%s is not given to the VM: %s", ESCAPED(uri), refusal(r));
+        log_warning("%s is not given to the VM: %s", ESCAPED(i->uri), refusal(r));
+}
+
+static void start_items(struct export *e) {
+        while (e->n_started < e->n && e->n_pending < EXPORT_WINDOW)
+                start_item(&e->items[e->n_started++]);
 }
 
 static int on_idle(sd_event_source *s _unused_, void *userdata) {
@@ -174,10 +187,9 @@ int export_start(struct documents *d, enum portal_export kind, bool directory,
         e->userdata = userdata;
         e->n = n;
         e->roots_error = roots_load(&d->roots, &e->roots);
-        for (size_t k = 0; k < n; k++) {
-                e->items[k] = (struct item){.export = e, .file.fd = -1};
-                start_item(&e->items[k], uris[k]);
-        }
+        for (size_t k = 0; k < n; k++)
+                e->items[k] = (struct item){.export = e, .uri = uris[k], .file.fd = -1};
+        start_items(e);
         if (e->n_pending == 0)
                 r = sd_event_add_defer(sd_bus_get_event(d->bus), &e->idle, on_idle, e);
         if (r < 0)

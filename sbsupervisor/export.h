@@ -18,7 +18,7 @@ struct export;
 typedef void (*export_done_t)(void *userdata);
 
 /*
- * Starts on uris (borrowed; n at most LIMIT_URIS).  directory: the dialog was for directories, and
+ * Starts on uris (borrowed as long as the export lives; n at most LIMIT_URIS).  directory: the dialog was for directories, and
  * what is none is refused; and the reverse.  On success *ret is owned, and
  * done is called when every URI is decided, unless export_free() comes first.
  */
