@@ -104,6 +104,19 @@ def pump(source, target):
         target.shutdown(socket.SHUT_WR)
 
 
+class Undescribed:
+    """A stream that, like the VM bus, does not agree to descriptors: no relay could carry them."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def sendall(self, data):
+        self.stream.sendall(data.replace(b"NEGOTIATE_UNIX_FD", b"NEGOTIATE_NOTHING"))
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
 class BusHost(Host):
     """A host behind which a real dbus-daemon is."""
 
@@ -126,7 +139,7 @@ class BusHost(Host):
                 upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 upstream.connect(bus)
                 self.streams += [stream, upstream]
-                for a, b in ((stream, upstream), (upstream, stream)):
+                for a, b in ((stream, Undescribed(upstream)), (upstream, stream)):
                     threading.Thread(target=pump, args=[a, b], daemon=True).start()
 
     def close(self):
