@@ -195,6 +195,7 @@ void sasl_init(struct sasl *s, unsigned flags) {
 
 int sasl_feed(struct sasl *s, const char *guid, const void *data, size_t n, size_t *ret_used,
               struct sasl_reply *ret_reply) {
+        /* cppcheck-suppress ctuuninitvar ; it is written here, not read */
         struct exchange x = {s, guid, ret_reply};
         const char *p = data;
         size_t used = 0;

@@ -651,6 +651,17 @@ def test_label(env):
     assert env.dialog().title == "My work VM: Open"
 
 
+def test_window_handles(env):
+    """WindowHandles=pass: handles of windows reach the dialog, anything else does not"""
+    _, client = own_chain(env, config="[Portals]\nWindowHandles=pass\n")
+    for parent, seen in (("x11:1f", "x11:1f"), ("wayland:abc", "wayland:abc"), ("", ""),
+                         ("file:///etc", ""), ("x11", "")):
+        client.open_file(parent=parent)
+        dialog = env.dialog()
+        assert dialog.parent == seen, (parent, dialog.parent)
+        dialog.answer(1)
+
+
 def test_app_id(env):
     """documents are granted to an app of this VM's own, named after it"""
     host = env.host_file("whose")
