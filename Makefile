@@ -18,7 +18,7 @@ PROGRAMS := sbsupervisor sbrouter sbportal sbagent
 DIRS     := common ipc $(PROGRAMS)
 PKGS     := dbus-1 libsystemd libseccomp libcap-ng
 
-# Which libraries a program may link.  --as-needed and tests/run hold each to what it uses.
+# Which libraries a program may link; --as-needed drops those it does not use.
 libs-sbsupervisor := libsystemd libseccomp libcap-ng
 libs-sbrouter     := dbus-1 libseccomp libcap-ng
 libs-sbportal     := libsystemd libseccomp libcap-ng

@@ -46,7 +46,7 @@
 #define LIMIT_SKIPPED_VALUES  65536u /* single values in options nobody knows: stepping over one costs 1 us */
 #define LIMIT_URIS            256u   /* documents exported by one Response */
 #define LIMIT_GATE_QUEUED     512u   /* answers sbportal has not read: it reads at once, or is broken */
-#define LIMIT_GATE_BYTES      1048576u /* one message through the gate: options, never payloads */
+#define LIMIT_GATE_BYTES      1048576u /* a guest's message to sbportal, and what is passed on of it: options, no payloads */
 
 /* --- logs --------------------------------------------------------------------------------- */
 #define LIMIT_LOG_LINES_SECOND 50u   /* per process; what is over is counted and said */

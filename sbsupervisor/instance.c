@@ -19,6 +19,7 @@
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
+#include "common/make_dirs.h"
 
 #define DEATH_MS        500   /* how long a socket of ours may still be open after its owner was killed */
 #define NAMES_MAX_BYTES 65536 /* some ten names of at most PATH_MAX */
@@ -65,18 +66,10 @@ static int check_private_dir(const char *path) {
 
 /* A directory that is ours alone.  Its parents are made too, as "mkdir -p" would. */
 static int make_private_dir(const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
+        int r = make_dirs(path);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-                *slash = '\0';
-                if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-                        return log_error_errno(errno, "cannot make %s", copy);
-                *slash = '/';
-        }
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-                return log_error_errno(errno, "cannot make %s", path);
+        if (r < 0)
+                return log_error_errno(r, "cannot make %s", path);
         return check_private_dir(path);
 }
 

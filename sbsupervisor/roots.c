@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
+#include "common/make_dirs.h"
 
 static void closedirp(DIR **d) {
         if (*d)
@@ -21,20 +22,6 @@ static void closedirp(DIR **d) {
 static void fclosep(FILE **f) {
         if (*f)
                 fclose(*f);
-}
-
-static int make_dirs(const char *path) {
-        _cleanup_free_ char *copy = strdup(path);
-
-        if (!copy)
-                return -ENOMEM;
-        for (char *slash = copy + 1; (slash = strchr(slash, '/')); slash++) {
-                *slash = '\0';
-                if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-                        return -errno;
-                *slash = '/';
-        }
-        return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 int roots_open(struct roots *r, const char *app_id) {
