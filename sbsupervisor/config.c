@@ -170,6 +170,17 @@ static int set_cleanup(void *self, const char *value _unused_) {
         return 0;
 }
 
+static int set_print(void *self, const char *value) {
+        struct config *c = self;
+        _cleanup_free_ char *names = print_names();
+
+        c->print = print_find(value);
+        if (c->print)
+                return 0;
+        log_error("there is no format '%s' to print: write one of %s", ESCAPED(value), names ?: "those of --help");
+        return -EINVAL;
+}
+
 static int set_log_level(void *self, const char *value) {
         int level = log_level_from_string(value);
 
@@ -191,6 +202,7 @@ static const struct option_row options[] = {
         {"state-dir", "DIR", "what is kept between runs (default: $XDG_STATE_HOME/sidebus/NAME)", set_state_dir},
         {"debug-access", "DIR", "vm.sock, private.sock and doc in DIR, for tools on this host", set_debug_dir},
         {"log-level", "LEVEL", "err, warning, notice, info or debug", set_log_level},
+        {"print", "FORMAT", "say how the VMM is started for it, and exit: qemu, libvirt, ...", set_print},
         {"cleanup", NULL, "remove what a killed instance left behind, and exit", set_cleanup},
         {NULL, NULL, NULL, NULL},
 };
@@ -368,11 +380,17 @@ static int check_complete(const struct config *c) {
         return 0;
 }
 
+/* Setters say -EINVAL; whose fault that is depends on who gave the value. */
+static int blame(int r, int culprit) {
+        return r < 0 && r != -ENOMEM ? culprit : r;
+}
+
 int config_load(struct config *c, int argc, char **argv) {
         /* The command line wins: it is read first for the file's name, then over the file. */
         struct config first = {0};
-        int r = options_parse(options, "sbsupervisor", "XDG Desktop Portals for the programs in a VM.",
-                              argc, argv, &first);
+        int r = blame(options_parse(options, "sbsupervisor",
+                                    "XDG Desktop Portals for the programs in a VM.", argc, argv, &first),
+                      OPTIONS_E_USAGE);
 
         if (r == 0 && !first.vm) {
                 log_error("no VM is named: give --vm NAME");
@@ -387,7 +405,7 @@ int config_load(struct config *c, int argc, char **argv) {
         c->file = TAKE_PTR(first.file);
         r = default_file(c);
         if (r == 0 && c->file)
-                r = load_file(c);
+                r = blame(load_file(c), CONFIG_E_INVALID);
         if (r == 0 && first.n_listen > 0)
                 c->n_listen = 0; /* --listen replaces Listen=, it does not add to it */
         config_done(&first);
@@ -396,7 +414,7 @@ int config_load(struct config *c, int argc, char **argv) {
         if (r == 0)
                 r = fill_defaults(c);
         if (r == 0 && !c->cleanup)
-                r = check_complete(c);
+                r = blame(check_complete(c), CONFIG_E_INVALID);
         return r;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/address.h"
+#include "sbsupervisor/print.h"
 #include "sbsupervisor/vm_name.h"
 
 #define CONFIG_MAX_LISTEN 8
@@ -28,12 +29,18 @@ struct config {
         bool pass_windows;
         const char *source; /* while the file is read: "FILE:LINE: ", for messages */
         bool cleanup;       /* --cleanup: remove what a killed instance left, and exit */
+        const struct print_format *print; /* --print: say how the VMM is started, and exit; or NULL */
+};
+
+enum {
+        CONFIG_E_INVALID = 3, /* beside OPTIONS_E_*: the configuration is wrong, not the command line */
 };
 
 void config_done(struct config *c);
 
 /*
- * Fills c from argv and the file.  0; OPTIONS_E_DONE, OPTIONS_E_USAGE; or a negative errno.
+ * Fills c from argv and the file.  0; OPTIONS_E_DONE, OPTIONS_E_USAGE, CONFIG_E_INVALID; or a
+ * negative errno.
  * Everything wrong is logged: the option, or the file with line and key, and what would be right.
  */
 int config_load(struct config *c, int argc, char **argv);

@@ -15,14 +15,20 @@
  * process, mount or socket behind.
  */
 #include <assert.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "sbsupervisor/journal.h"
 #include "sbsupervisor/on_ipc.h"
 #include "sbsupervisor/sandbox_profile.h"
 #include "sbsupervisor/supervisor.h"
+
+#define EXIT_CONFIG 3 /* as EXIT_USAGE: to try again changes nothing */
 
 /* The two routers and sbportal answer to the same table of ours. */
 static void check_tables(void) {
@@ -39,6 +45,45 @@ static int run(struct supervisor *s) {
         return r < 0 ? r : supervisor_run(s);
 }
 
+/* Makes nothing, and asks nobody: it may be run before, beside and without an instance. */
+static int print(const struct config *c) {
+        _cleanup_free_ char *share_socket = NULL, *text = NULL;
+        struct print_facts facts = {
+                .vm = c->vm,
+                .cid = c->cid,
+                .listen = c->listen,
+                .n_listen = c->n_listen,
+                .guest_uid = c->guest_uid,
+                .guest_gid = c->guest_gid,
+                .uid = geteuid(),
+                .config_home = getenv("XDG_CONFIG_HOME"),
+                .state_home = getenv("XDG_STATE_HOME"),
+        };
+        int r;
+
+        if (asprintf(&share_socket, "%s/virtiofs.sock", c->runtime_dir) < 0)
+                return log_error_errno(ENOMEM, "cannot print");
+        facts.share_socket = share_socket;
+        r = print_text(c->print, &facts, &text);
+        if (r > 0)
+                log_error("%s", text);
+        else if (r < 0)
+                (void)log_error_errno(r, "cannot print");
+        else if (fputs(text, stdout) < 0 || fflush(stdout) != 0)
+                return log_error_errno(errno, "cannot print");
+        return r;
+}
+
+static int load_status(int r) {
+        static const int statuses[] = {
+                [OPTIONS_E_DONE] = EXIT_SUCCESS,
+                [OPTIONS_E_USAGE] = EXIT_USAGE,
+                [CONFIG_E_INVALID] = EXIT_CONFIG,
+        };
+
+        return r > 0 && (size_t)r < ELEMENTSOF(statuses) ? statuses[r] : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv) {
         struct supervisor s = {0};
         int r;
@@ -46,11 +91,13 @@ int main(int argc, char **argv) {
         log_init("sbsupervisor");
         check_tables();
         r = config_load(&s.config, argc, argv);
-        if (r == OPTIONS_E_DONE || r == OPTIONS_E_USAGE) {
+        if (r != 0) {
                 config_done(&s.config);
-                return r == OPTIONS_E_DONE ? EXIT_SUCCESS : EXIT_USAGE;
+                return load_status(r);
         }
-        if (r == 0) {
+        if (s.config.print) {
+                r = print(&s.config);
+        } else {
                 journal_init(s.config.vm);
                 r = run(&s);
         }
