@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""gtk_chooser.py open|open-many|save|directory TITLE: an ordinary GTK 3 program.
+"""gtk_chooser.py open|open-many|save|directory...: an ordinary GTK 3 program.
 
 It asks by Gtk.FileChooserNative, reads what was picked and saves it again as GTK's editors do
-(GIO: a temporary file that is renamed over).  What it got it prints, as one JSON line.
+(GIO: a temporary file that is renamed over).  What it got it prints, a JSON line for each dialog.
 """
 
 import json
@@ -27,9 +27,9 @@ def text_filter():
     return kind
 
 
-def ask(action, title):
+def ask(action):
     """The files the person picked, or None."""
-    dialog = Gtk.FileChooserNative.new(title, None, ACTIONS[action], "_Take", None)
+    dialog = Gtk.FileChooserNative.new(f"GTK: {action}", None, ACTIONS[action], "_Take", None)
     if action == "save":
         dialog.set_current_name("proposed.txt")
     elif action != "directory":
@@ -74,9 +74,9 @@ def use(action, files):
 
 
 def main():
-    action, title = sys.argv[1:]
-    files = ask(action, title)
-    print(json.dumps({"picked": None if files is None else use(action, files)}))
+    for action in sys.argv[1:]:
+        files = ask(action)
+        print(json.dumps(None if files is None else use(action, files)), flush=True)
 
 
 if __name__ == "__main__":

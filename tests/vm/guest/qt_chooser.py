@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""qt_chooser.py open|open-many|save|directory TITLE: an ordinary Qt 5 program.
+"""qt_chooser.py open|open-many|save|directory...: an ordinary Qt 5 program.
 
 It asks by QFileDialog, which its platform theme turns into the portal's dialog, reads what was
 picked and saves it again as Qt's editors do (QSaveFile: a temporary file that is renamed over).
-What it got it prints, as one JSON line.
+What it got it prints, a JSON line for each dialog.
 """
 
 import json
@@ -17,9 +17,9 @@ MODES = {"open": QFileDialog.ExistingFile, "open-many": QFileDialog.ExistingFile
          "save": QFileDialog.AnyFile, "directory": QFileDialog.Directory}
 
 
-def ask(action, title):
+def ask(action):
     """The paths the person picked, or None."""
-    dialog = QFileDialog(None, title)
+    dialog = QFileDialog(None, f"Qt: {action}")
     dialog.setFileMode(MODES[action])
     dialog.setLabelText(QFileDialog.Accept, "&Take")
     if action == "save":
@@ -61,10 +61,10 @@ def use(action, paths):
 
 
 def main():
-    action, title = sys.argv[1:]
     application = QApplication(sys.argv[:1])
-    paths = ask(action, title)
-    print(json.dumps({"picked": None if paths is None else use(action, paths)}))
+    for action in sys.argv[1:]:
+        paths = ask(action)
+        print(json.dumps(None if paths is None else use(action, paths)), flush=True)
     del application
 
 

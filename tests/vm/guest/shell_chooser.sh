@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# shell_chooser.sh open|open-many|save|directory TITLE: a shell script that asks for files.
+# shell_chooser.sh open|open-many|save|directory...: a shell script that asks for files.
 #
 # gdbus, busctl and dbus-send leave as soon as they have the method's reply, and a portal closes
 # the dialog of a program that has left.  So this speaks D-Bus itself, over one connection that
 # systemd-stdio-bridge makes; messages are put together, and taken apart, as hexadecimal text.
-# What it got it prints, as one JSON line.
+# What it got it prints, a JSON line for each dialog.
 set -eu
 
 portal=org.freedesktop.portal.Desktop
@@ -93,7 +93,6 @@ connect() {
 # --- the file chooser ------------------------------------------------------------------------
 
 # add_option KEY TYPE VALUE
-options=
 add_option() { options=$(variant "$(value "$(align "$options" 8)" s "$1")" "$2" "$3"); }
 
 # uris: those in the Response's a{sv}, which is $body, one a line
@@ -113,16 +112,17 @@ uris() {
         done
 }
 
-# ask ACTION TITLE: $body is the answer
+# ask ACTION: $body is the answer
 ask() {
         local member=OpenFile head
+        options=
         case $1 in
         open-many) add_option multiple b 1 ;;
         directory) add_option directory b 1 ;;
         save) add_option current_name s proposed.txt; member=SaveFile ;;
         esac
         add_option accept_label s _Take
-        head=$(value "$(value '' s '')" s "$2")
+        head=$(value "$(value '' s '')" s "shell: $1")
         head=$(align "$head" 4)$(u32 $((${#options} / 2)))
         call $portal $object org.freedesktop.portal.FileChooser $member 'ssa{sv}' \
                 "$(align "$head" 8)$options"
@@ -135,25 +135,32 @@ use() {
         case $1 in
         directory)
                 name=$(ls "$2" | sed 's/.*/"&"/' | paste -sd,)
-                echo "new by sh" >"$2/from sh.txt"
+                echo "new by shell" >"$2/from shell.txt"
                 printf '{"path": "%s", "names": [%s]}' "$2" "$name"
                 return ;;
-        save) printf 'saved by sh' >"$2" ;;
+        save) printf 'saved by shell' >"$2" ;;
         esac
         printf '{"path": "%s", "shown": "%s", "text": "%s"}' "$2" "$(basename "$2")" "$(cat "$2")"
-        [ "$1" != open ] || printf 'edited by sh' >"$2"
+        [ "$1" != open ] || printf 'edited by shell' >"$2"
+}
+
+# answered ACTION: the line of an answer
+answered() {
+        local line='' uri path
+        case $(number "$body" 0) in
+        0) ;;
+        1) echo null; return ;;
+        *) die "the request ended otherwise" ;;
+        esac
+        while IFS= read -r uri; do
+                path=${uri#file://}
+                line+=${line:+, }$(use "$1" "$(printf %b "${path//%/\\x}")")
+        done < <(uris)
+        echo "[$line]"
 }
 
 connect
-ask "$1" "$2"
-case $(number "$body" 0) in
-0) ;;
-1) echo '{"picked": null}'; exit ;;
-*) die "the request ended otherwise" ;;
-esac
-line=
-while IFS= read -r uri; do
-        path=${uri#file://}
-        line+=${line:+, }$(use "$1" "$(printf %b "${path//%/\\x}")")
-done < <(uris)
-printf '{"picked": [%s]}\n' "$line"
+for action; do
+        ask "$action"
+        answered "$action"
+done
