@@ -14,8 +14,10 @@ ifneq ($(SAN),)
 override O := $(O)/san
 endif
 
-PROGRAMS := sbsupervisor sbrouter sbportal sbagent
+PROGRAMS := sbsupervisor sbrouter sbportal sbagent sidebus-guest-generator
 DIRS     := common ipc $(PROGRAMS)
+# Where a program's sources lie, if not in a directory of its name.
+dir-sidebus-guest-generator := systemd/generator
 PKGS     := dbus-1 libsystemd libseccomp libcap-ng
 
 # Which libraries a program may link; --as-needed drops those it does not use.
@@ -23,6 +25,7 @@ libs-sbsupervisor := libsystemd libseccomp libcap-ng
 libs-sbrouter     := dbus-1 libseccomp libcap-ng
 libs-sbportal     := libsystemd libseccomp libcap-ng
 libs-sbagent      := libsystemd libseccomp libcap-ng
+libs-sidebus-guest-generator :=
 libs-common       := libsystemd libseccomp libcap-ng
 libs-ipc          := libsystemd
 
@@ -48,14 +51,16 @@ DEFINES  := -D_GNU_SOURCE -DSIDEBUS_VERSION='"$(VERSION)"' -DSIDEBUS_LIBEXECDIR=
             -DSIDEBUS_DOCUMENT_PORTAL='"$(DOCUMENT_PORTAL)"' \
             -DSIDEBUS_PERMISSION_STORE='"$(PERMISSION_STORE)"' -DSIDEBUS_VIRTIOFSD='"$(VIRTIOFSD)"'
 # Recursive on purpose: pkg-config is asked when something is compiled, not when make starts.
+UNIT_DEFINES = -DSIDEBUS_SYSTEMUNITDIR='"$(SYSTEMUNITDIR)"'
 PKG_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(PKGS))
-ALL_CFLAGS = -std=gnu11 -I. $(DEFINES) $(OPT) $(WARNINGS) $(WERROR) $(HARDENING) $(PKG_CFLAGS) $(CFLAGS)
+ALL_CFLAGS = -std=gnu11 -I. $(DEFINES) $(UNIT_DEFINES) $(OPT) $(WARNINGS) $(WERROR) $(HARDENING) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
-pkg-libs    = $(shell $(PKG_CONFIG) --libs $(1))
+pkg-libs    = $(if $(1),$(shell $(PKG_CONFIG) --libs $(1)))
 
 # Objects lie under obj/, beside the programs: sbrouter the program is not sbrouter/ the directory.
 # Every .c of a directory but main.c is in that directory's archive; tests link the archive.
-sources  = $(filter-out $(1)/main.c,$(wildcard $(1)/*.c))
+src      = $(or $(dir-$(1)),$(1))
+sources  = $(filter-out $(src)/main.c,$(wildcard $(src)/*.c))
 archive  = $(O)/lib$(1).a
 objects  = $(patsubst %.c,$(O)/obj/%.o,$(call sources,$(1)))
 SUPPORT := $(O)/libipc.a $(O)/libcommon.a
@@ -73,13 +78,13 @@ endef
 $(foreach d,$(DIRS),$(eval $(call directory-rules,$(d))))
 
 define program-rules
-$$(O)/$(1): $$(O)/obj/$(1)/main.o $$(call archive,$(1)) $$(SUPPORT)
+$$(O)/$(1): $$(O)/obj/$(src)/main.o $$(call archive,$(1)) $$(SUPPORT)
 	$$(call say,LINK,$$@)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call pkg-libs,$$(libs-$(1)))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program-rules,$(p))))
 
 # Another PREFIX or another compiler compiles anew: paths are built in.
-$(O)/flags: export SIDEBUS_FLAGS = $(CC) $(DEFINES) $(OPT) $(WERROR) $(CFLAGS)
+$(O)/flags: export SIDEBUS_FLAGS = $(CC) $(DEFINES) $(UNIT_DEFINES) $(BINDIR) $(OPT) $(WERROR) $(CFLAGS)
 $(O)/flags: FORCE
 	@mkdir -p $(@D); printf '%s\n' "$$SIDEBUS_FLAGS" | cmp -s - $@ || printf '%s\n' "$$SIDEBUS_FLAGS" >$@
 .PHONY: FORCE
@@ -134,41 +139,94 @@ fuzz: ## run each fuzzer for FUZZ_SECONDS under ASan and UBSan (clang)
 	@tests/fuzz/run $(FUZZ_SECONDS) $(O)
 
 # --- static analysis -------------------------------------------------------------------------------
-C_FILES := $(wildcard $(addsuffix /*.c,$(DIRS)))
+SOURCE_DIRS := $(foreach d,$(DIRS),$(call src,$(d)))
+C_FILES := $(wildcard $(addsuffix /*.c,$(SOURCE_DIRS)))
 .PHONY: tidy cppcheck format headers
 tidy: ## clang-tidy over the programs
-	clang-tidy --quiet $(C_FILES) -- -std=gnu11 -I. $(DEFINES) $(PKG_CFLAGS)
+	clang-tidy --quiet $(C_FILES) -- -std=gnu11 -I. $(DEFINES) $(UNIT_DEFINES) $(PKG_CFLAGS)
 cppcheck: ## cppcheck over the programs
 	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	  --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --quiet -I. $(DEFINES) $(C_FILES)
+	  --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --quiet -I. $(DEFINES) $(UNIT_DEFINES) $(C_FILES)
 headers: ## every header compiles alone
-	@for h in $(wildcard $(addsuffix /*.h,$(DIRS))); do \
+	@for h in $(wildcard $(addsuffix /*.h,$(SOURCE_DIRS))); do \
 	  echo "#include \"$$h\"" | $(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) -x c -fsyntax-only - || exit 1; done
 
 .PHONY: ipc-page
 ipc-page: $(O)/tests/rig/ipc_page ## write docs/PROTOCOL.ipc.md from ipc/ipc_msg.h
 	$< >docs/PROTOCOL.ipc.md
 
-# --- installation: the host's part and the guest's, programs and manual pages -----------------------
+# --- installation: the host's part and the guest's ---------------------------------------------------
 INSTALL ?= install
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
+DOCDIR  ?= $(PREFIX)/share/doc
+# systemd's directories are where its pkg-config file says; for a PREFIX of its own, below that.
+sd-prefix     = $(if $(filter-out /usr,$(PREFIX)),$(foreach v,prefix root_prefix rootprefix,--define-variable=$v=$(PREFIX)))
+sd-dir        = $(or $(shell $(PKG_CONFIG) $(sd-prefix) --variable=$(1) systemd 2>/dev/null),$(PREFIX)/lib/$(2))
+USERUNITDIR   ?= $(call sd-dir,systemduserunitdir,systemd/user)
+SYSTEMUNITDIR ?= $(call sd-dir,systemdsystemunitdir,systemd/system)
+GENERATORDIR  ?= $(call sd-dir,systemdsystemgeneratordir,systemd/system-generators)
+SYSUSERSDIR   ?= $(call sd-dir,sysusersdir,sysusers.d)
+TMPFILESDIR   ?= $(call sd-dir,tmpfilesdir,tmpfiles.d)
+# What 252 does not know yet: ImportCredential=, RestartSteps=.
+SYSTEMD_254   ?= $(shell $(PKG_CONFIG) --atleast-version=254 libsystemd && echo yes)
+
+UNITS       := $(patsubst systemd/%.in,$(O)/units/%,$(wildcard systemd/user/*.in systemd/system/*.in))
+CREDENTIALS  = $(if $(SYSTEMD_254),ImportCredential=sidebus.*,$(subst $() ,\n,$(addprefix \
+               LoadCredential=sidebus.,port connect cid connect-timeout half-close-timeout)))
+$(O)/units/%: systemd/%.in $(O)/flags
+	$(call say,UNIT,$@)mkdir -p $(@D) && \
+	  sed -e 's|@BINDIR@|$(BINDIR)|' -e 's|@CREDENTIALS@|$(CREDENTIALS)|' $< >$@
+all: $(UNITS)
+
+# Words of INSTALLED=BUILT: what install makes is what uninstall removes.
+man-pages       = $(foreach m,$(1),$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)=$m)
+host-programs   = $(BINDIR)/sbsupervisor=$(O)/sbsupervisor \
+                  $(foreach p,sbrouter sbportal,$(LIBEXECDIR)/$p=$(O)/$p)
+host-files      = $(call man-pages,$(wildcard $(foreach p,sbsupervisor sbrouter sbportal,$p/*.[58]))) \
+                  $(USERUNITDIR)/sidebus@.service=$(O)/units/user/sidebus@.service \
+                  $(SYSTEMUNITDIR)/sidebus@.service=$(O)/units/system/sidebus@.service \
+                  $(if $(SYSTEMD_254),$(foreach d,$(USERUNITDIR) $(SYSTEMUNITDIR), \
+                    $d/sidebus@.service.d/50-backoff.conf=systemd/backoff.conf))
+guest-programs  = $(BINDIR)/sbagent=$(O)/sbagent \
+                  $(GENERATORDIR)/sidebus-guest-generator=$(O)/sidebus-guest-generator
+guest-files     = $(call man-pages,$(wildcard sbagent/*.8 systemd/generator/*.8)) \
+                  $(foreach u,sbagent.socket sbagent.service run-sidebus-doc.mount, \
+                    $(SYSTEMUNITDIR)/$u=$(O)/units/system/$u) \
+                  $(SYSUSERSDIR)/sidebus-guest.conf=systemd/sysusers.conf \
+                  $(TMPFILESDIR)/sidebus-guest.conf=systemd/tmpfiles.conf \
+                  $(DOCDIR)/sidebus-guest/examples/environment.conf=systemd/environment.conf
+installed       = $(foreach f,$(host-programs) $(host-files) $(guest-programs) $(guest-files), \
+                    $(DESTDIR)$(firstword $(subst =, ,$f)))
+own-directories = $(addprefix $(DESTDIR),$(LIBEXECDIR) $(DOCDIR)/sidebus-guest/examples \
+                    $(DOCDIR)/sidebus-guest $(addsuffix /sidebus@.service.d,$(USERUNITDIR) $(SYSTEMUNITDIR)))
+put = $(foreach f,$(2),$(INSTALL) -D -m $(1) $(lastword $(subst =, ,$f)) $(DESTDIR)$(firstword $(subst =, ,$f)) && ):
+
 .PHONY: install install-host install-guest uninstall
-install: install-host install-guest ## install below DESTDIR and PREFIX
-install-host: all ## what the host needs
-	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
-	$(INSTALL) -m 755 $(O)/sbsupervisor $(DESTDIR)$(BINDIR)
-	$(INSTALL) -m 755 $(O)/sbrouter $(O)/sbportal $(DESTDIR)$(LIBEXECDIR)
-	$(INSTALL) -m 644 sbsupervisor/sidebus.conf.5 $(DESTDIR)$(MANDIR)/man5
-	$(INSTALL) -m 644 sbsupervisor/sbsupervisor.8 sbrouter/sbrouter.8 sbportal/sbportal.8 $(DESTDIR)$(MANDIR)/man8
-install-guest: all ## what the guest needs
-	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man8
-	$(INSTALL) -m 755 $(O)/sbagent $(DESTDIR)$(BINDIR)
-	$(INSTALL) -m 644 sbagent/sbagent.8 $(DESTDIR)$(MANDIR)/man8
+install: install-host install-guest ## install both parts below DESTDIR and PREFIX
+install-host: all ## install what the host needs
+	$(call put,755,$(host-programs))
+	$(call put,644,$(host-files))
+install-guest: all ## install what the guest needs
+	$(call put,755,$(guest-programs))
+	$(call put,644,$(guest-files))
 uninstall: ## remove what install put there
-	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,sbsupervisor sbagent) $(DESTDIR)$(MANDIR)/man5/sidebus.conf.5 \
-	  $(addprefix $(DESTDIR)$(MANDIR)/man8/,sbsupervisor.8 sbrouter.8 sbportal.8 sbagent.8)
-	rm -rf $(DESTDIR)$(LIBEXECDIR)
+	rm -f $(installed)
+	-rmdir --ignore-fail-on-non-empty $(wildcard $(own-directories))
+
+# --- Debian packages: $(O)/deb/*.deb -----------------------------------------------------------------
+DEB_SOURCES := Makefile VERSION LICENSE README.md NEWS.md $(wildcard docs/*.md) $(C_FILES) \
+               $(wildcard $(addsuffix /*.h,$(SOURCE_DIRS)) $(addsuffix /*.[58],$(SOURCE_DIRS)) \
+                 systemd/*.* systemd/*/*.in debian/* debian/source/*)
+# The newest change, so that the same sources make the same packages.
+DEB_DATE     = $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y NEWS.md)
+.PHONY: deb lintian packages-deb
+deb: packages-deb ## build the packages sidebus and sidebus-guest into build/deb/
+	@$(MAKE) --no-print-directory $(O)/deb/stamp
+$(O)/deb/stamp: $(DEB_SOURCES)
+	$(call say,DEB,$(@D))rm -rf $(@D) && debian/build $(@D) $(VERSION) $(DEB_DATE) $(DEB_SOURCES) && touch $@
+lintian: deb ## what lintian says about the packages
+	lintian --fail-on error,warning $(O)/deb/*.changes
 
 .PHONY: clean help
 clean: ## remove what was built (downloads under build/ too)
