@@ -43,7 +43,7 @@ char *print_names(void) {
         return NULL;
 }
 
-/* --- what a format is given ------------------------------------------------------------------------ */
+/* --- what a format is given ------------------------------------------------------------------- */
 
 static const char *keep(struct print *p, char *take_s) {
         assert(p->n_owned < PRINT_MAX_STRINGS);
@@ -118,21 +118,22 @@ static void add_credentials(struct print *p, bool share) {
         if (share)
                 add_credential(p, "sidebus.tag", PRINT_TAG);
         if (f->guest_uid != 1000 || f->guest_gid != 1000)
-                add_credential(p, "sidebus.user", print_own(p, "%u:%u", f->guest_uid, f->guest_gid));
+                add_credential(p, "sidebus.user",
+                               print_own(p, "%u:%u", f->guest_uid, f->guest_gid));
 }
 
-/* --- what is wrong --------------------------------------------------------------------------------- */
+/* --- what is wrong ---------------------------------------------------------------------------- */
 
 static char *no_way(const struct print_format *format, const struct print_facts *f) {
         bool kernel = format->ways & PRINT_WAY_VSOCK, prefix = format->ways & PRINT_WAY_PREFIX;
+        const char *socket = "Listen=unix:/DIRECTORY/vsock_7000 (any path that ends in _PORT, in a "
+                             "directory of your own with mode 0700)";
         char *text;
-        int n = asprintf(&text, "a guest of %s cannot reach what VM '%s' listens on: %s%s%s%s",
-                         format->name, f->vm, kernel ? "write Listen=vsock:PORT" : "write ",
-                         kernel && prefix ? " or " : "",
-                         prefix ? "Listen=unix:/DIRECTORY/vsock_7000 (any path that ends in _PORT, in a "
-                                  "directory of your own with mode 0700)"
-                                : "",
-                         " in [VM] of its configuration, or give it with --listen");
+        int n = asprintf(&text,
+                         "a guest of %s cannot reach what VM '%s' listens on: write %s%s%s in [VM] of "
+                         "its configuration, or give it with --listen",
+                         format->name, f->vm, kernel ? "Listen=vsock:PORT" : "",
+                         kernel && prefix ? " or " : "", prefix ? socket : "");
 
         return n < 0 ? NULL : text;
 }
@@ -158,18 +159,21 @@ static const char *unsayable(const struct print_format *format, const struct pri
 static int check(const struct print_format *format, const struct print *p, char **ret) {
         const char *text = unsayable(format, p);
 
-        if (text && asprintf(ret, "the path '%s' has a character that cannot be written for %s: choose "
-                                  "another", ESCAPED(text), format->name) >= 0)
+        if (text && asprintf(ret,
+                             "the path '%s' has a character that cannot be written for %s: choose "
+                             "another",
+                             ESCAPED(text), format->name) >= 0)
                 return PRINT_E_TEXT;
         if (text)
                 return -ENOMEM;
         if (format->ways != 0 || p->facts->uid != 0)
                 return 0;
-        *ret = strdup("root has no session to serve a VM in: run this as the person whose VM it is");
+        *ret = strdup(
+                "root has no session to serve a VM in: run this as the person whose VM it is");
         return *ret ? PRINT_E_PERSON : -ENOMEM;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static int write_text(const struct print_format *format, struct print *p, char **ret) {
         char *text = NULL;

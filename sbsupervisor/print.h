@@ -3,8 +3,8 @@
  * sbsupervisor --print: what the other side of an instance has to be told, in the words of each VMM
  * (print_vmm.c), and of systemd.  PURE: facts in, text out.
  *
- * A line of the text that is a remark says so in the target's own way ("#", or an XML or C comment);
- * for Firecracker, whose JSON has no comments, lines with "#" are to be left out.
+ * A line of the text that is a remark says so in the target's own way ("#", or an XML or C
+ * comment); for Firecracker, whose JSON has no comments, lines with "#" are to be left out.
  */
 #pragma once
 
@@ -28,7 +28,8 @@ struct print_facts {
         uid_t guest_uid;          /* who owns bus and documents in the guest */
         gid_t guest_gid;
         uid_t uid; /* the person's */
-        const char *config_home, *state_home; /* where the person's environment moved them; or NULL */
+        const char *config_home,
+                *state_home; /* where the person's environment moved them; or NULL */
 };
 
 /* How a VMM's guest reaches the host. */
@@ -76,9 +77,9 @@ char *print_names(void);
  */
 int print_text(const struct print_format *format, const struct print_facts *facts, char **ret);
 
-/* --- for the formats ------------------------------------------------------------------------------ */
+/* --- for the formats -------------------------------------------------------------------------- */
 
-#define PRINT_MAX_STRINGS 64
+#define PRINT_MAX_STRINGS     64
 #define PRINT_MAX_CREDENTIALS 3
 
 struct print_credential {
@@ -88,7 +89,8 @@ struct print_credential {
 struct print {
         const struct print_facts *facts;
         struct print_way way;
-        struct print_credential credentials[PRINT_MAX_CREDENTIALS]; /* what the guest has to be told */
+        struct print_credential
+                credentials[PRINT_MAX_CREDENTIALS]; /* what the guest has to be told */
         unsigned n_credentials;
         FILE *out;
         unsigned n_options;

@@ -41,7 +41,8 @@ static const char *oem_list(struct print *p, enum quote how) {
         const char *list = "";
 
         for (unsigned i = 0; i < p->n_credentials; i++)
-                list = print_own(p, "%s%s%s", list, i > 0 ? "," : "", print_quoted(p, how, oem(p, i)));
+                list = print_own(p, "%s%s%s", list, i > 0 ? "," : "",
+                                 print_quoted(p, how, oem(p, i)));
         return list;
 }
 
@@ -54,7 +55,7 @@ static void remark_kernel_options(struct print *p) {
         (void)fputc('\n', p->out);
 }
 
-/* --- QEMU ------------------------------------------------------------------------------------------ */
+/* --- QEMU ------------------------------------------------------------------------------------- */
 
 #define VHOST_DEVICE "vhost-user-vsock-pci,chardev=sidebus-vsock"
 
@@ -92,13 +93,14 @@ void print_qemu(struct print *p) {
         qemu_vsock(p);
         option(p, "-chardev",
                print_own(p, "socket,id=sidebus-doc,path=%s", comma(p, p->facts->share_socket)));
-        option(p, "-device", "vhost-user-fs-pci,chardev=sidebus-doc,tag=" PRINT_TAG ",queue-size=1024");
+        option(p, "-device",
+               "vhost-user-fs-pci,chardev=sidebus-doc,tag=" PRINT_TAG ",queue-size=1024");
         for (unsigned i = 0; i < p->n_credentials; i++)
                 option(p, "-smbios", print_own(p, "type=11,value=%s", comma(p, oem(p, i))));
         end_options(p);
 }
 
-/* --- libvirt: QEMU's, as XML ------------------------------------------------------------------------ */
+/* --- libvirt: QEMU's, as XML ------------------------------------------------------------------ */
 
 static const char *xml(struct print *p, const char *text) {
         return print_quoted(p, QUOTE_XML, text);
@@ -117,7 +119,8 @@ static void libvirt_vsock(struct print *p) {
 static void libvirt_commandline(struct print *p) {
         const char *const args[] = {"-chardev", xml(p, vhost_chardev(p)), "-device", VHOST_DEVICE};
 
-        (void)fputs("  <!-- Its vsock is a program of its own, vhost-device-vsock, to be started before the\n"
+        (void)fputs("  <!-- Its vsock is a program of its own, vhost-device-vsock, to be started "
+                    "before the\n"
                     "       domain: the format qemu prints its command line. -->\n"
                     "  <qemu:commandline>\n",
                     p->out);
@@ -130,8 +133,10 @@ void print_libvirt(struct print *p) {
         bool own = p->way.kind == PRINT_WAY_PREFIX;
 
         (void)fprintf(p->out,
-                      "<!-- Add these to the domain of this VM, under qemu:///session: QEMU of qemu:///system\n"
-                      "     is another user, who may not open the person's sockets.  Start the VM's sidebus@\n"
+                      "<!-- Add these to the domain of this VM, under qemu:///session: QEMU of "
+                      "qemu:///system\n"
+                      "     is another user, who may not open the person's sockets.  Start the "
+                      "VM's sidebus@\n"
                       "     first: it makes the sockets. -->\n"
                       "<domain type='kvm'%s>\n"
                       "  <memoryBacking>\n"
@@ -164,7 +169,7 @@ void print_libvirt(struct print *p) {
         (void)fputs("</domain>\n", p->out);
 }
 
-/* --- Cloud Hypervisor ------------------------------------------------------------------------------- */
+/* --- Cloud Hypervisor ------------------------------------------------------------------------- */
 
 static const char *bracket(struct print *p, const char *value) {
         return print_quoted(p, QUOTE_BRACKET, value);
@@ -174,35 +179,42 @@ void print_cloud_hypervisor(struct print *p) {
         head(p, "options for its cloud-hypervisor; put its memory where 4G is");
         (void)fputs("# Each of these may be given once only: add to what is there.\n", p->out);
         option(p, "--memory", "size=4G,shared=on");
-        option(p, "--vsock", print_own(p, "cid=%u,socket=%s", cid_of(p), bracket(p, p->way.prefix)));
-        option(p, "--fs", print_own(p, "tag=" PRINT_TAG ",socket=%s,num_queues=1,queue_size=1024",
-                                    bracket(p, p->facts->share_socket)));
+        option(p, "--vsock",
+               print_own(p, "cid=%u,socket=%s", cid_of(p), bracket(p, p->way.prefix)));
+        option(p, "--fs",
+               print_own(p, "tag=" PRINT_TAG ",socket=%s,num_queues=1,queue_size=1024",
+                         bracket(p, p->facts->share_socket)));
         option(p, "--platform", print_own(p, "oem_strings=[%s]", oem_list(p, QUOTE_BRACKET)));
         end_options(p);
 }
 
-/* --- crosvm ----------------------------------------------------------------------------------------- */
+/* --- crosvm ----------------------------------------------------------------------------------- */
 
 void print_crosvm(struct print *p) {
         head(p, "options for its \"crosvm run\"; put its memory, in MiB, where 4096 is");
-        (void)fputs("# --smbios exists on x86 only and may be given once only; elsewhere put this on the\n"
+        (void)fputs("# --smbios exists on x86 only and may be given once only; elsewhere put this "
+                    "on the\n"
                     "# kernel's command line:\n",
                     p->out);
         remark_kernel_options(p);
         option(p, "--mem", "size=4096");
         option(p, "--vsock", print_own(p, "cid=%u", cid_of(p)));
-        option(p, "--vhost-user", print_own(p, "type=fs,socket=%s",
-                                            print_quoted(p, QUOTE_KEYVAL, p->facts->share_socket)));
+        option(p, "--vhost-user",
+               print_own(p, "type=fs,socket=%s",
+                         print_quoted(p, QUOTE_KEYVAL, p->facts->share_socket)));
         option(p, "--smbios", print_own(p, "oem-strings=[%s]", oem_list(p, QUOTE_KEYVAL)));
         end_options(p);
 }
 
-/* --- Firecracker ------------------------------------------------------------------------------------ */
+/* --- Firecracker ------------------------------------------------------------------------------ */
 
 void print_firecracker(struct print *p) {
-        head(p, "for its Firecracker; the lines without # are JSON, for --config-file or PUT /vsock");
-        (void)fputs("# Firecracker has no virtio-fs: files that are picked do not reach this guest; the rest\n"
-                    "# works.  It has no SMBIOS strings either: add this to boot_args of its boot-source:\n",
+        head(p,
+             "for its Firecracker; the lines without # are JSON, for --config-file or PUT /vsock");
+        (void)fputs("# Firecracker has no virtio-fs: files that are picked do not reach this "
+                    "guest; the rest\n"
+                    "# works.  It has no SMBIOS strings either: add this to boot_args of its "
+                    "boot-source:\n",
                     p->out);
         remark_kernel_options(p);
         (void)fprintf(p->out,
@@ -215,7 +227,7 @@ void print_firecracker(struct print *p) {
                       cid_of(p), print_quoted(p, QUOTE_STRING, p->way.prefix));
 }
 
-/* --- libkrun ---------------------------------------------------------------------------------------- */
+/* --- libkrun ---------------------------------------------------------------------------------- */
 
 void print_libkrun(struct print *p) {
         const char *port = p->credentials[0].value;
@@ -225,8 +237,10 @@ void print_libkrun(struct print *p) {
                       " * VM '%s': calls for the program that starts it with libkrun.\n"
                       " * Start sidebus@%s first: it makes the socket.\n"
                       " *\n"
-                      " * libkrun has no virtio-fs of another program: files that are picked do not reach this\n"
-                      " * guest; the rest works.  Do not share the documents with krun_add_virtiofs(): by its\n"
+                      " * libkrun has no virtio-fs of another program: files that are picked do "
+                      "not reach this\n"
+                      " * guest; the rest works.  Do not share the documents with "
+                      "krun_add_virtiofs(): by its\n"
                       " * own words it does not keep a guest within the directory.\n"
                       " *\n"
                       " * A guest that systemd does not start has no credentials: there, run\n"
@@ -235,7 +249,8 @@ void print_libkrun(struct print *p) {
                       "static const char *const sidebus_oem_strings[] = {\n",
                       p->facts->vm, p->facts->vm, port);
         for (unsigned i = 0; i < p->n_credentials; i++)
-                (void)fprintf(p->out, "        \"%s\",\n", print_quoted(p, QUOTE_STRING, oem(p, i)));
+                (void)fprintf(p->out, "        \"%s\",\n",
+                              print_quoted(p, QUOTE_STRING, oem(p, i)));
         (void)fprintf(p->out,
                       "        NULL,\n"
                       "};\n"
@@ -244,7 +259,7 @@ void print_libkrun(struct print *p) {
                       port, print_quoted(p, QUOTE_STRING, p->way.path));
 }
 
-/* --- systemd: who owns the instance that the system manager runs ------------------------------------- */
+/* --- systemd: who owns the instance that the system manager runs ------------------------------ */
 
 static void unit_environment(struct print *p, const char *name, const char *value) {
         (void)fprintf(p->out, "Environment=\"%s=%s\"\n", name, print_quoted(p, QUOTE_UNIT, value));
@@ -255,8 +270,10 @@ void print_systemd_owner(struct print *p) {
         const char *run = print_own(p, "/run/user/%u", f->uid);
 
         (void)fprintf(p->out,
-                      "# Whose session VM '%s' is served in, for the system's sidebus@%s.service.  It goes to\n"
-                      "# /etc/systemd/system/sidebus@%s.service.d/owner.conf; then: systemctl daemon-reload\n"
+                      "# Whose session VM '%s' is served in, for the system's sidebus@%s.service.  "
+                      "It goes to\n"
+                      "# /etc/systemd/system/sidebus@%s.service.d/owner.conf; then: systemctl "
+                      "daemon-reload\n"
                       "[Unit]\n"
                       "BindsTo=user@%u.service\n"
                       "After=user@%u.service\n"

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #define LONGEST 6 /* of what one character becomes: "&quot;" */
 
 struct replacement {
@@ -20,18 +19,27 @@ static const struct syntax {
         const struct replacement *list;
         const char *around, *plain;
 } syntaxes[QUOTE_N] = {
-        [QUOTE_SHELL] = {(const struct replacement[]){{'\'', "'\\''"}, {0}}, "'",
-                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"},
+        [QUOTE_SHELL] =
+                {(const struct replacement[]){{'\'', "'\\''"}, {0}}, "'",
+                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"},
         [QUOTE_COMMA] = {(const struct replacement[]){{',', ",,"}, {0}}, "", NULL},
-        [QUOTE_BRACKET] = {(const struct replacement[]){{0}}, "\"",
-                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-./:=@_"},
+        [QUOTE_BRACKET] =
+                {(const struct replacement[]){{0}}, "\"",
+                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-./:=@_"},
         [QUOTE_KEYVAL] = {(const struct replacement[]){{'"', "\\\""}, {'\\', "\\\\"}, {0}}, "\"",
                           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-./:@_"},
-        [QUOTE_XML] = {(const struct replacement[]){{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"},
-                                                    {'"', "&quot;"}, {'\'', "&apos;"}, {0}}, "", NULL},
-        [QUOTE_STRING] = {(const struct replacement[]){{'"', "\\\""}, {'\\', "\\\\"}, {0}}, "", NULL},
-        [QUOTE_UNIT] = {(const struct replacement[]){{'"', "\\\""}, {'\\', "\\\\"}, {'%', "%%"}, {0}}, "",
-                        NULL},
+        [QUOTE_XML] = {(const struct replacement[]){{'&', "&amp;"},
+                                                    {'<', "&lt;"},
+                                                    {'>', "&gt;"},
+                                                    {'"', "&quot;"},
+                                                    {'\'', "&apos;"},
+                                                    {0}},
+                       "", NULL},
+        [QUOTE_STRING] = {(const struct replacement[]){{'"', "\\\""}, {'\\', "\\\\"}, {0}}, "",
+                          NULL},
+        [QUOTE_UNIT] = {(const struct replacement[]){
+                                {'"', "\\\""}, {'\\', "\\\\"}, {'%', "%%"}, {0}},
+                        "", NULL},
 };
 
 static const char *find(const struct replacement *list, char c) {
@@ -43,7 +51,8 @@ static const char *find(const struct replacement *list, char c) {
 
 char *quote_text(enum quote how, const char *text) {
         const struct syntax *s = &syntaxes[how];
-        const char *around = s->plain && *text && text[strspn(text, s->plain)] == '\0' ? "" : s->around;
+        const char *around =
+                s->plain && *text && text[strspn(text, s->plain)] == '\0' ? "" : s->around;
         char *result = malloc(strlen(text) * LONGEST + 2 * strlen(around) + 1), *end = result;
 
         if (!result)

@@ -45,7 +45,9 @@ static void check_words(const char *name, const struct print_facts *f, const cha
 static void test_names(void) {
         _cleanup_free_ char *names = print_names();
 
-        CHECK_EQ_STR(names, "qemu, libvirt, cloud-hypervisor, crosvm, firecracker, libkrun, systemd-owner");
+        CHECK_EQ_STR(
+                names,
+                "qemu, libvirt, cloud-hypervisor, crosvm, firecracker, libkrun, systemd-owner");
         CHECK(!print_find("QEMU"));
         CHECK(!print_find(""));
         for (const struct print_format *f = print_formats; f->name; f++)
@@ -57,29 +59,31 @@ static void test_qemu(void) {
         struct print_facts f = facts(&a, "vsock:7000");
         _cleanup_free_ char *text = print("qemu", &f, 0);
 
-        CHECK_EQ_STR(text,
-                     "# VM 'web': options for its QEMU; put its memory where 4G is.\n"
-                     "# Start sidebus@web first: it makes the sockets.\n"
-                     "-m 4G \\\n"
-                     "-object memory-backend-memfd,id=mem,size=4G,share=on \\\n"
-                     "-machine memory-backend=mem \\\n"
-                     "-device vhost-vsock-pci,guest-cid=42 \\\n"
-                     "-chardev socket,id=sidebus-doc,path=/run/user/1000/sidebus/web/virtiofs.sock \\\n"
-                     "-device vhost-user-fs-pci,chardev=sidebus-doc,tag=sidebus,queue-size=1024 \\\n"
-                     "-smbios type=11,value=io.systemd.credential:sidebus.port=7000 \\\n"
-                     "-smbios type=11,value=io.systemd.credential:sidebus.tag=sidebus\n");
+        CHECK_EQ_STR(
+                text,
+                "# VM 'web': options for its QEMU; put its memory where 4G is.\n"
+                "# Start sidebus@web first: it makes the sockets.\n"
+                "-m 4G \\\n"
+                "-object memory-backend-memfd,id=mem,size=4G,share=on \\\n"
+                "-machine memory-backend=mem \\\n"
+                "-device vhost-vsock-pci,guest-cid=42 \\\n"
+                "-chardev socket,id=sidebus-doc,path=/run/user/1000/sidebus/web/virtiofs.sock \\\n"
+                "-device vhost-user-fs-pci,chardev=sidebus-doc,tag=sidebus,queue-size=1024 \\\n"
+                "-smbios type=11,value=io.systemd.credential:sidebus.port=7000 \\\n"
+                "-smbios type=11,value=io.systemd.credential:sidebus.tag=sidebus\n");
 }
 
 static void test_qemu_unix(void) {
         struct address a;
         struct print_facts f = facts(&a, "unix:/home/a b,c/vsock_7000");
 
-        check_words("qemu", &f,
-                    WORDS("\n# vhost-device-vsock --guest-cid=42 --socket='/home/a b,c/vsock.vhost' "
-                          "--uds-path='/home/a b,c/vsock'\n",
-                          "-chardev 'socket,id=sidebus-vsock,path=/home/a b,,c/vsock.vhost' \\\n"
-                          "-device vhost-user-vsock-pci,chardev=sidebus-vsock \\\n",
-                          "sidebus.port=7000"));
+        check_words(
+                "qemu", &f,
+                WORDS("\n# vhost-device-vsock --guest-cid=42 --socket='/home/a b,c/vsock.vhost' "
+                      "--uds-path='/home/a b,c/vsock'\n",
+                      "-chardev 'socket,id=sidebus-vsock,path=/home/a b,,c/vsock.vhost' \\\n"
+                      "-device vhost-user-vsock-pci,chardev=sidebus-vsock \\\n",
+                      "sidebus.port=7000"));
 }
 
 static void test_libvirt(void) {
@@ -88,16 +92,17 @@ static void test_libvirt(void) {
 
         f.share_socket = "/run/it's <a> & \"b\"/virtiofs.sock";
         check_words("libvirt", &f,
-                    WORDS("<domain type='kvm'>", "<source type='memfd'/>", "<access mode='shared'/>",
-                          "<smbios mode='sysinfo'/>",
+                    WORDS("<domain type='kvm'>", "<source type='memfd'/>",
+                          "<access mode='shared'/>", "<smbios mode='sysinfo'/>",
                           "<entry>io.systemd.credential:sidebus.port=7000</entry>",
                           "<cid auto='no' address='42'/>",
-                          "<source socket='/run/it&apos;s &lt;a&gt; &amp; &quot;b&quot;/virtiofs.sock'/>",
+                          "<source socket='/run/it&apos;s &lt;a&gt; &amp; "
+                          "&quot;b&quot;/virtiofs.sock'/>",
                           "<target dir='sidebus'/>"));
         f = facts(&a, "unix:/vms/vsock_7000");
         check_words("libvirt", &f,
-                    WORDS("xmlns:qemu", "<qemu:arg value='-chardev'/>",
-                          "path=/vms/vsock.vhost'/>", "vhost-user-vsock-pci"));
+                    WORDS("xmlns:qemu", "<qemu:arg value='-chardev'/>", "path=/vms/vsock.vhost'/>",
+                          "vhost-user-vsock-pci"));
 }
 
 static void test_cloud_hypervisor(void) {
@@ -105,7 +110,8 @@ static void test_cloud_hypervisor(void) {
         struct print_facts f = facts(&a, "unix:/vms/a,b/vsock_7000");
 
         check_words("cloud-hypervisor", &f,
-                    WORDS("--memory size=4G,shared=on", "--vsock 'cid=42,socket=\"/vms/a,b/vsock\"'",
+                    WORDS("--memory size=4G,shared=on",
+                          "--vsock 'cid=42,socket=\"/vms/a,b/vsock\"'",
                           "--fs tag=sidebus,socket=/run/user/1000/sidebus/web/virtiofs.sock,",
                           "--platform 'oem_strings=[io.systemd.credential:sidebus.port=7000,"
                           "io.systemd.credential:sidebus.tag=sidebus]'"));
@@ -139,7 +145,8 @@ static void test_libkrun(void) {
                     WORDS("no virtio-fs", "\"io.systemd.credential:sidebus.port=7000\",",
                           "krun_add_vsock_port2(ctx, 7000, \"/vms/guest\", false);"));
         f = facts(&a, "unix:/vms/vsock_7001");
-        check_words("libkrun", &f, WORDS("krun_add_vsock_port2(ctx, 7001, \"/vms/vsock_7001\", false);"));
+        check_words("libkrun", &f,
+                    WORDS("krun_add_vsock_port2(ctx, 7001, \"/vms/vsock_7001\", false);"));
 }
 
 static void test_owner(void) {
@@ -148,8 +155,10 @@ static void test_owner(void) {
         _cleanup_free_ char *text = print("systemd-owner", &f, 0), *fault = NULL;
 
         CHECK_EQ_STR(text,
-                     "# Whose session VM 'web' is served in, for the system's sidebus@web.service.  It goes to\n"
-                     "# /etc/systemd/system/sidebus@web.service.d/owner.conf; then: systemctl daemon-reload\n"
+                     "# Whose session VM 'web' is served in, for the system's sidebus@web.service. "
+                     " It goes to\n"
+                     "# /etc/systemd/system/sidebus@web.service.d/owner.conf; then: systemctl "
+                     "daemon-reload\n"
                      "[Unit]\n"
                      "BindsTo=user@1000.service\n"
                      "After=user@1000.service\n"
@@ -159,7 +168,8 @@ static void test_owner(void) {
                      "Environment=\"XDG_RUNTIME_DIR=/run/user/1000\"\n"
                      "Environment=\"DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus\"\n");
         f.config_home = "/home/100%/a b";
-        check_words("systemd-owner", &f, WORDS("Environment=\"XDG_CONFIG_HOME=/home/100%%/a b\"\n"));
+        check_words("systemd-owner", &f,
+                    WORDS("Environment=\"XDG_CONFIG_HOME=/home/100%%/a b\"\n"));
         f.uid = 0;
         fault = print("systemd-owner", &f, PRINT_E_PERSON);
         CHECK(fault && strstr(fault, "root"));
@@ -172,7 +182,8 @@ static void test_credentials(void) {
         _cleanup_free_ char *text = NULL;
 
         f.guest_uid = 1001;
-        check_words("qemu", &f, WORDS("sidebus.port=7000", "sidebus.tag=sidebus", "sidebus.user=1001:1000"));
+        check_words("qemu", &f,
+                    WORDS("sidebus.port=7000", "sidebus.tag=sidebus", "sidebus.user=1001:1000"));
         text = print("firecracker", &f, 0);
         CHECK(text && !strstr(text, "sidebus.tag") && strstr(text, "sidebus.user:1001:1000"));
 }
@@ -253,7 +264,8 @@ static void test_unsayable(void) {
 TEST_MAIN({"formats have names", test_names}, {"qemu", test_qemu},
           {"qemu, vsock by another program", test_qemu_unix}, {"libvirt", test_libvirt},
           {"cloud-hypervisor", test_cloud_hypervisor}, {"crosvm", test_crosvm},
-          {"firecracker", test_firecracker}, {"libkrun", test_libkrun}, {"systemd-owner", test_owner},
-          {"credentials", test_credentials}, {"a CID of the VMM's own", test_own_cid},
-          {"an address that does not fit", test_ways}, {"the first address that fits", test_first_way},
+          {"firecracker", test_firecracker}, {"libkrun", test_libkrun},
+          {"systemd-owner", test_owner}, {"credentials", test_credentials},
+          {"a CID of the VMM's own", test_own_cid}, {"an address that does not fit", test_ways},
+          {"the first address that fits", test_first_way},
           {"a path that cannot be said", test_unsayable})
