@@ -147,6 +147,21 @@ static int set_guest_user(void *self, const char *value) {
         return 0;
 }
 
+static int set_yes_no(const struct config *c, bool *field, const char *what, const char *value) {
+        if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+                return bad_value(c, what, value, "write yes or no");
+        *field = strcmp(value, "yes") == 0;
+        return 0;
+}
+
+static int set_disposable(void *self, const char *value) {
+        return set_yes_no(self, &((struct config *)self)->disposable, "Disposable=", value);
+}
+
+static int set_advertise_tag(void *self, const char *value) {
+        return set_yes_no(self, &((struct config *)self)->advertise_tag, "AdvertiseTag=", value);
+}
+
 static int set_open(void *self, const char *value) {
         struct config *c = self;
 
@@ -214,9 +229,11 @@ static const struct {
         {"VM", "Label", set_label},
         {"VM", "Listen", set_listen},
         {"VM", "CID", set_cid},
+        {"VM", "Disposable", set_disposable},
         {"Documents", "GuestPath", set_guest_documents},
         {"Documents", "GuestUser", set_guest_user},
         {"Documents", "Open", set_open},
+        {"Documents", "AdvertiseTag", set_advertise_tag},
         {"Portals", "WindowHandles", set_windows},
         {"Log", "Level", set_log_level},
 };

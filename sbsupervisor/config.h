@@ -25,7 +25,9 @@ struct config {
         unsigned n_listen;
         uint32_t cid; /* of the VM; 0: not given */
         uint32_t guest_uid, guest_gid; /* who owns the documents in the guest */
-        bool read_only; /* [Documents] Open=read */
+        bool disposable; /* nothing of it is kept after a stop */
+        bool read_only;  /* [Documents] Open=read */
+        bool advertise_tag; /* virtiofsd tells the VMM the share's tag */
         bool pass_windows;
         const char *source; /* while the file is read: "FILE:LINE: ", for messages */
         bool cleanup;       /* --cleanup: remove what a killed instance left, and exit */

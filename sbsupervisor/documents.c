@@ -76,7 +76,7 @@ static int append_named(sd_bus_message *m, const struct privop_file *f, uint32_t
 int documents_add(struct documents *d, const struct privop_file *f, sd_bus_message_handler_t reply,
                   void *userdata, sd_bus_slot **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        uint32_t flags = ADD_REUSE_EXISTING | ADD_PERSISTENT;
+        uint32_t flags = ADD_REUSE_EXISTING | (d->config->disposable ? 0 : ADD_PERSISTENT);
         int r = new_call(d, f->name ? "AddNamedFull" : "AddFull", &m);
 
         if (r < 0)

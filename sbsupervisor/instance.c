@@ -2,14 +2,11 @@
 #include "sbsupervisor/instance.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,160 +16,11 @@
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
-#include "common/make_dirs.h"
+#include "sbsupervisor/place.h"
 
 #define DEATH_MS        500   /* how long a socket of ours may still be open after its owner was killed */
 #define NAMES_MAX_BYTES 65536 /* some ten names of at most PATH_MAX */
 #define LOCK_TRIES      8     /* each finds that another instance ended just now */
-
-static int join(char **ret, const char *dir, const char *name) {
-        return asprintf(ret, "%s/%s", dir, name) < 0 ? -ENOMEM : 0;
-}
-
-static void closedirp(DIR **d) {
-        if (*d)
-                closedir(*d);
-}
-
-/* How many entries it has; or a negative errno. */
-static int count_entries(const char *path) {
-        _cleanup_(closedirp) DIR *d = opendir(path);
-        int n = 0;
-
-        if (!d)
-                return -errno;
-        for (struct dirent *entry; (entry = readdir(d));)
-                n += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-        return n;
-}
-
-static int check_private_dir(const char *path) {
-        struct stat st;
-
-        if (lstat(path, &st) < 0)
-                return log_error_errno(errno, "cannot look at %s", path);
-        if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
-                log_error("%s is not a directory of yours: remove it, or choose another", path);
-                return -EPERM;
-        }
-        /* Not changed here: it may be one that others are meant to read. */
-        if (st.st_mode & 077) {
-                log_error("%s is open to others: choose another directory, or close it with "
-                          "chmod 700", path);
-                return -EPERM;
-        }
-        return 0;
-}
-
-/* A directory that is ours alone.  Its parents are made too, as "mkdir -p" would. */
-static int make_private_dir(const char *path) {
-        int r = make_dirs(path);
-
-        if (r < 0)
-                return log_error_errno(r, "cannot make %s", path);
-        return check_private_dir(path);
-}
-
-/* --- small files ---------------------------------------------------------------------------------- */
-
-/* Reads at most size - 1 bytes, terminated; the length, or a negative errno. */
-static ssize_t read_small(const char *path, char *buf, size_t size) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
-        ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
-
-        if (n < 0)
-                return -errno;
-        buf[n] = '\0';
-        return n;
-}
-
-/* Whole or not at all: written beside, synced, renamed over. */
-static int write_small(const char *path, const char *text) {
-        _cleanup_free_ char *temporary = NULL;
-        _cleanup_close_ int fd = -1;
-        size_t n = strlen(text);
-
-        if (asprintf(&temporary, "%s.new", path) < 0)
-                return -ENOMEM;
-        fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-        if (write(fd, text, n) != (ssize_t)n || fsync(fd) < 0 || rename(temporary, path) < 0) {
-                int r = errno ? -errno : -EIO;
-
-                (void)unlink(temporary);
-                return r;
-        }
-        return 0;
-}
-
-/* --- the VM's ids, fixed at the first start ------------------------------------------------------- */
-
-/* The id, then the name of the VM that it was made from. */
-static int check_app_id(struct instance *i, const char *path, char *text) {
-        char made[APP_ID_MAX + 1], *vm = strchr(text, '\n');
-
-        if (vm) {
-                *vm++ = '\0';
-                vm[strcspn(vm, "\n")] = '\0';
-        }
-        if (!vm_app_id_is_valid(text)) {
-                log_error("%s does not hold an application id: remove the file to start anew "
-                          "(the VM then loses its documents)", path);
-                return -EBADMSG;
-        }
-        vm_app_id(i->config->vm, made);
-        if (vm && *vm ? strcmp(vm, i->config->vm) != 0 : strcmp(text, made) != 0) {
-                log_error("the state in %s belongs to %s%s, not to VM '%s': choose another "
-                          "--state-dir", i->config->state_dir, vm && *vm ? "VM " : "",
-                          vm && *vm ? ESCAPED(vm) : ESCAPED(text), i->config->vm);
-                return -EEXIST;
-        }
-        (void)strcpy(i->app_id, text);
-        return 0;
-}
-
-static int load_app_id(struct instance *i) {
-        _cleanup_free_ char *path = NULL;
-        char text[APP_ID_MAX + VM_NAME_MAX + 3];
-        ssize_t n;
-        int r = join(&path, i->config->state_dir, "app-id");
-
-        if (r < 0)
-                return r;
-        n = read_small(path, text, sizeof(text));
-        if (n > 0)
-                return check_app_id(i, path, text);
-        if (n < 0 && n != -ENOENT)
-                return log_error_errno((int)n, "cannot read %s", path);
-        vm_app_id(i->config->vm, i->app_id);
-        (void)snprintf(text, sizeof(text), "%s\n%s\n", i->app_id, i->config->vm);
-        r = write_small(path, text);
-        return r < 0 ? log_error_errno(r, "cannot write %s", path) : 0;
-}
-
-static int load_machine_id(struct instance *i) {
-        _cleanup_free_ char *path = NULL;
-        char text[34];
-        int r = join(&path, i->config->state_dir, "machine-id");
-
-        if (r < 0)
-                return r;
-        if (read_small(path, text, sizeof(text)) >= 32) {
-                bool good = true;
-
-                for (size_t k = 0; k < 16 && good; k++)
-                        good = sscanf(text + 2 * k, "%2hhx", &i->machine_id[k]) == 1;
-                if (good)
-                        return 0;
-        }
-        if (getrandom(i->machine_id, sizeof(i->machine_id), 0) != (ssize_t)sizeof(i->machine_id))
-                return -EIO;
-        for (size_t k = 0; k < 16; k++)
-                (void)sprintf(text + 2 * k, "%02x", i->machine_id[k]);
-        r = write_small(path, text);
-        return r < 0 ? log_error_errno(r, "cannot write %s", path) : 0;
-}
 
 /* --- the runtime directory ------------------------------------------------------------------------ */
 
@@ -227,9 +75,9 @@ static void remove_recorded_names(const char *runtime_dir) {
         char *save = NULL;
         ssize_t n;
 
-        if (!text || join(&names, runtime_dir, "names") < 0)
+        if (!text || place_join(&names, runtime_dir, "names") < 0)
                 return;
-        n = read_small(names, text, NAMES_MAX_BYTES);
+        n = place_read(names, text, NAMES_MAX_BYTES);
         if (n <= 0)
                 return;
         for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -254,16 +102,8 @@ static const struct {
 
 static void sweep(const char *runtime_dir) {
         remove_recorded_names(runtime_dir);
-        for (size_t k = 0; k < ELEMENTSOF(left); k++) {
-                _cleanup_free_ char *path = NULL;
-                struct stat st;
-
-                if (join(&path, runtime_dir, left[k].name) < 0 || lstat(path, &st) < 0 ||
-                    (st.st_mode & S_IFMT) != left[k].type)
-                        continue;
-                if ((left[k].type == S_IFDIR ? rmdir(path) : unlink(path)) < 0 && errno != ENOENT)
-                        (void)log_warning_errno(errno, "cannot remove %s", path);
-        }
+        for (size_t k = 0; k < ELEMENTSOF(left); k++)
+                place_remove(runtime_dir, left[k].name, left[k].type);
 }
 
 static bool is_lock(const char *path) {
@@ -277,7 +117,7 @@ static bool is_lock(const char *path) {
 static int check_runtime_dir(const char *runtime_dir) {
         _cleanup_free_ char *lock = NULL;
 
-        if (join(&lock, runtime_dir, "lock") < 0)
+        if (place_join(&lock, runtime_dir, "lock") < 0)
                 return -ENOMEM;
         /* Twice: another instance may have made its lock, or removed it, between the two looks. */
         for (unsigned k = 0; k < 2; k++) {
@@ -285,7 +125,7 @@ static int check_runtime_dir(const char *runtime_dir) {
 
                 if (is_lock(lock))
                         return 0;
-                n = count_entries(runtime_dir);
+                n = place_count(runtime_dir, NULL);
                 if (n < 0)
                         return n == -ENOENT ? n : log_error_errno(n, "cannot read %s", runtime_dir);
                 if (n == 0)
@@ -296,71 +136,34 @@ static int check_runtime_dir(const char *runtime_dir) {
         return -EEXIST;
 }
 
-/*
- * -EAGAIN when it was removed by its last owner before we had it, -ENOENT when that owner took the
- * directory away, too; neither is logged.
- */
-static int lock_once(const char *path, int *ret_fd) {
-        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        struct stat ours, now;
-
-        if (fd < 0)
-                return errno == ENOENT ? -ENOENT : log_error_errno(errno, "cannot open %s", path);
-        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-                return errno == EWOULDBLOCK ? INSTANCE_E_RUNNING
-                                            : log_error_errno(errno, "cannot lock %s", path);
-        if (fstat(fd, &ours) < 0)
-                return -errno;
-        if (lstat(path, &now) < 0 || now.st_dev != ours.st_dev || now.st_ino != ours.st_ino)
-                return -EAGAIN;
-        *ret_fd = TAKE_FD(fd);
-        return 0;
-}
-
 /* Makes the directory where make is set.  Only who has its lock may clear it. */
 static int lock_runtime_dir(const struct config *c, bool make, int *ret_fd) {
         _cleanup_free_ char *path = NULL;
         int r = -EAGAIN;
 
-        if (join(&path, c->runtime_dir, "lock") < 0)
+        if (place_join(&path, c->runtime_dir, "lock") < 0)
                 return -ENOMEM;
         for (unsigned k = 0; k < LOCK_TRIES && (r == -EAGAIN || r == -ENOENT); k++) {
-                r = make ? make_private_dir(c->runtime_dir) : check_private_dir(c->runtime_dir);
+                r = make ? place_make(c->runtime_dir) : place_check(c->runtime_dir);
                 if (r == 0)
                         r = check_runtime_dir(c->runtime_dir);
                 if (r == 0)
-                        r = lock_once(path, ret_fd);
+                        r = place_lock(path, ret_fd);
         }
-        if (r == INSTANCE_E_RUNNING)
+        if (r == PLACE_E_LOCKED)
                 log_error("VM '%s' is served already: stop the other sbsupervisor first "
                           "(systemctl --user stop sidebus@%s)", c->vm, c->vm);
         else if (r == -EAGAIN || r == -ENOENT)
                 log_error("cannot lock %s: other instances come and go", path);
-        return r;
-}
-
-/* Two instances with one state would both write the VM's documents.  This lock stays there. */
-static int lock_state_dir(const struct config *c, int *ret_fd) {
-        _cleanup_free_ char *path = NULL;
-        int r;
-
-        if (join(&path, c->state_dir, "lock") < 0)
-                return -ENOMEM;
-        r = lock_once(path, ret_fd);
-        if (r == INSTANCE_E_RUNNING)
-                log_error("the state in %s is in use by another sbsupervisor: stop that first, or "
-                          "choose another --state-dir", c->state_dir);
-        else if (r == -EAGAIN || r == -ENOENT)
-                log_error("%s vanished", path);
-        return r;
+        return r == PLACE_E_LOCKED ? INSTANCE_E_RUNNING : r;
 }
 
 static int make_places(struct instance *i) {
         const char *run = i->config->runtime_dir;
 
-        if (join(&i->private_dir, run, "private") < 0 ||
-            join(&i->documents_dir, run, "documents") < 0 ||
-            asprintf(&i->share_dir, "%s/doc/by-app/%s", i->documents_dir, i->app_id) < 0)
+        if (place_join(&i->private_dir, run, "private") < 0 ||
+            place_join(&i->documents_dir, run, "documents") < 0 ||
+            asprintf(&i->share_dir, "%s/doc/by-app/%s", i->documents_dir, i->state.app_id) < 0)
                 return -ENOMEM;
         if (mkdir(i->private_dir, 0700) < 0)
                 return log_error_errno(errno, "cannot make %s", i->private_dir);
@@ -372,21 +175,15 @@ static int make_places(struct instance *i) {
 int instance_open(struct instance *i, const struct config *c) {
         int r;
 
-        *i = (struct instance){.config = c, .lock_fd = -1, .state_lock_fd = -1};
+        *i = (struct instance){.config = c, .lock_fd = -1, .state.lock_fd = -1};
         r = lock_runtime_dir(c, true, &i->lock_fd);
-        if (r == 0)
-                r = make_private_dir(c->state_dir);
-        if (r == 0)
-                r = lock_state_dir(c, &i->state_lock_fd);
         if (r != 0)
                 return r;
+        r = state_open(&i->state, c);
+        if (r != 0)
+                return r == STATE_E_RUNNING ? INSTANCE_E_RUNNING : r;
         sweep(c->runtime_dir);
-        r = load_app_id(i);
-        if (r == 0)
-                r = load_machine_id(i);
-        if (r == 0)
-                r = make_places(i);
-        return r;
+        return make_places(i);
 }
 
 /* Keeps it in memory, too.  The same name again, as after a restart of its server, is one name. */
@@ -407,7 +204,7 @@ int instance_record(struct instance *i, const char *path) {
         _cleanup_close_ int fd = -1;
         int n;
 
-        if (!escaped || join(&names, i->config->runtime_dir, "names") < 0 || remember(i, path) < 0)
+        if (!escaped || place_join(&names, i->config->runtime_dir, "names") < 0 || remember(i, path) < 0)
                 return -ENOMEM;
         n = asprintf(&line, "%s\n", escaped);
         if (n < 0)
@@ -426,9 +223,9 @@ static void remove_runtime_dir(const char *runtime_dir, int lock_fd) {
         _cleanup_free_ char *lock = NULL;
 
         sweep(runtime_dir);
-        if (count_entries(runtime_dir) > 1)
+        if (place_count(runtime_dir, NULL) > 1)
                 log_warning("%s is not removed: there is something else in it", runtime_dir);
-        else if (join(&lock, runtime_dir, "lock") == 0 && unlink(lock) == 0 &&
+        else if (place_join(&lock, runtime_dir, "lock") == 0 && unlink(lock) == 0 &&
                  rmdir(runtime_dir) < 0 && errno != ENOENT && errno != EBUSY && errno != EACCES &&
                  errno != ENOTEMPTY) /* a new instance is there already */
                 (void)log_warning_errno(errno, "cannot remove %s", runtime_dir);
@@ -437,7 +234,7 @@ static void remove_runtime_dir(const char *runtime_dir, int lock_fd) {
 
 void instance_close(struct instance *i) {
         if (i->lock_fd >= 0) {
-                (void)fd_close(i->state_lock_fd);
+                state_close(&i->state);
                 remove_runtime_dir(i->config->runtime_dir, TAKE_FD(i->lock_fd));
         }
         for (unsigned k = 0; k < i->n_names; k++) {
@@ -447,10 +244,10 @@ void instance_close(struct instance *i) {
         free(i->private_dir);
         free(i->documents_dir);
         free(i->share_dir);
-        *i = (struct instance){.lock_fd = -1, .state_lock_fd = -1};
+        *i = (struct instance){.lock_fd = -1, .state.lock_fd = -1};
 }
 
-int instance_cleanup(const struct config *c) {
+static int cleanup_runtime_dir(const struct config *c) {
         int fd, r;
 
         if (access(c->runtime_dir, F_OK) < 0 && errno == ENOENT)
@@ -461,4 +258,10 @@ int instance_cleanup(const struct config *c) {
         remove_runtime_dir(c->runtime_dir, fd);
         log_info("removed what VM '%s' left in %s", c->vm, c->runtime_dir);
         return 0;
+}
+
+int instance_cleanup(const struct config *c) {
+        int r = cleanup_runtime_dir(c);
+
+        return r == 0 ? state_cleanup(c) : r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The places on disk of one running instance: its runtime directory, which is gone
- * after a stop, and its state directory, which stays.
+ * after a stop, and its state directory (state.h), which mostly stays.
  *
  * Every path name made outside the runtime directory is recorded in it first, so
  * that the next start, or --cleanup, can remove what a killed instance left.
@@ -9,18 +9,16 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "sbsupervisor/config.h"
+#include "sbsupervisor/state.h"
 
 #define INSTANCE_MAX_NAMES (CONFIG_MAX_LISTEN + 3) /* listeners, debug sockets, debug link */
 
 struct instance {
         const struct config *config; /* borrowed */
         int lock_fd;                 /* of the runtime directory's "lock"; held while we live */
-        int state_lock_fd;           /* the same of the state directory; only while lock_fd is */
-        char app_id[APP_ID_MAX + 1];
-        uint8_t machine_id[16]; /* the VM's, as D-Bus Peer.GetMachineId tells it */
+        struct state state;          /* open only while lock_fd is */
         char *names[INSTANCE_MAX_NAMES]; /* recorded: should the runtime directory vanish */
         unsigned n_names;
         char *private_dir;      /* the private bus's socket, "bus" */
@@ -48,5 +46,5 @@ bool instance_is_debug_link(const char *path);
 /* Removes the recorded names and the runtime directory, and lets the lock go. */
 void instance_close(struct instance *i);
 
-/* --cleanup: what instance_close() does, for an instance that is dead. */
+/* --cleanup: what instance_close() does, for an instance that is dead.  As instance_open(). */
 int instance_cleanup(const struct config *c);

@@ -129,7 +129,7 @@ static int prepare_own(struct supervisor *s _unused_, struct launch *l) {
 static int configure_router(struct supervisor *s, enum proc_id id, uint32_t bus) {
         struct ipc_router_config c = {.abi = IPC_ABI, .bus = bus};
 
-        memcpy(c.machine_id, s->instance.machine_id, sizeof(c.machine_id));
+        memcpy(c.machine_id, s->instance.state.machine_id, sizeof(c.machine_id));
         return ipc_send_ROUTER_CONFIG(&s->procs[id].chan, &c, NULL, 0, NULL, 0);
 }
 
@@ -196,7 +196,7 @@ static int started_private_router(struct supervisor *s) {
         if (r != 0)
                 return r < 0 ? r : -EPIPE;
         s->private_listener = fd_close(s->private_listener);
-        r = documents_open(&s->documents, s->event, fd, &s->config, s->instance.app_id);
+        r = documents_open(&s->documents, s->event, fd, &s->config, s->instance.state.app_id);
         if (r < 0)
                 return r;
         r = sd_bus_match_signal_async(s->documents.bus, NULL, "org.freedesktop.DBus",
@@ -232,7 +232,7 @@ static int started_portal(struct supervisor *s) {
                 return -errno;
         ours = p[0];
         theirs = p[1];
-        memcpy(body.machine_id, s->instance.machine_id, sizeof(body.machine_id));
+        memcpy(body.machine_id, s->instance.state.machine_id, sizeof(body.machine_id));
         fds[0] = s->portal_bus_fd;
         fds[1] = theirs;
         r = ipc_send_PORTAL_CONFIG(&s->procs[PROC_PORTAL].chan, &body, documents, strlen(documents), fds,
@@ -311,6 +311,8 @@ static int prepare_virtiofsd(struct supervisor *s, struct launch *l) {
         launch_arg(l, "--cache=never");
         launch_arg(l, "--inode-file-handles=never");
         launch_arg(l, "--log-level=warn");
+        if (s->config.advertise_tag)
+                launch_arg(l, "--tag=" PRINT_TAG); /* not always: some QEMUs crash of it */
         return translate_ids(s, l);
 }
 

@@ -55,6 +55,7 @@ static int print(const struct config *c) {
                 .n_listen = c->n_listen,
                 .guest_uid = c->guest_uid,
                 .guest_gid = c->guest_gid,
+                .advertise_tag = c->advertise_tag,
                 .uid = geteuid(),
                 .config_home = getenv("XDG_CONFIG_HOME"),
                 .state_home = getenv("XDG_STATE_HOME"),

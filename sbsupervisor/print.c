@@ -130,8 +130,8 @@ static char *no_way(const struct print_format *format, const struct print_facts 
                              "directory of your own with mode 0700)";
         char *text;
         int n = asprintf(&text,
-                         "a guest of %s cannot reach what VM '%s' listens on: write %s%s%s in [VM] of "
-                         "its configuration, or give it with --listen",
+                         "a guest of %s cannot reach what VM '%s' listens on: write %s%s%s in [VM] "
+                         "of its configuration, or give it with --listen",
                          format->name, f->vm, kernel ? "Listen=vsock:PORT" : "",
                          kernel && prefix ? " or " : "", prefix ? socket : "");
 

@@ -27,6 +27,7 @@ struct print_facts {
         const char *share_socket; /* where a VMM connects for virtio-fs */
         uid_t guest_uid;          /* who owns bus and documents in the guest */
         gid_t guest_gid;
+        bool advertise_tag; /* virtiofsd tells the VMM the share's tag */
         uid_t uid; /* the person's */
         const char *config_home,
                 *state_home; /* where the person's environment moved them; or NULL */

@@ -192,6 +192,10 @@ void print_cloud_hypervisor(struct print *p) {
 
 void print_crosvm(struct print *p) {
         head(p, "options for its \"crosvm run\"; put its memory, in MiB, where 4096 is");
+        if (!p->facts->advertise_tag)
+                (void)fputs("# It learns the share's tag from virtiofsd: write AdvertiseTag=yes in [Documents] of\n"
+                            "# the configuration, or files that are picked do not reach this guest.\n",
+                            p->out);
         (void)fputs("# --smbios exists on x86 only and may be given once only; elsewhere put this "
                     "on the\n"
                     "# kernel's command line:\n",

@@ -211,7 +211,7 @@ static int serve(struct supervisor *s) {
                 return r;
         s->serving = true;
         s->deadline = sd_event_source_disable_unref(s->deadline);
-        log_info("serving VM '%s' as %s", s->config.vm, s->instance.app_id);
+        log_info("serving VM '%s' as %s", s->config.vm, s->instance.state.app_id);
         (void)sd_notifyf(false, "READY=1\nSTATUS=Serving VM '%s'", s->config.vm);
         return 0;
 }

@@ -43,7 +43,10 @@ def strangers(env, before):
     return [pid for pid in processes.descendants() if pid not in before and not of_session(pid)]
 
 
-def fails(env, pattern, session=None, extra=None, **arguments):
+COMMAND_LINE, CONFIGURATION = 2, 3
+
+
+def fails(env, pattern, session=None, extra=None, status=None, **arguments):
     """It ends by itself, not with 0, says one line of error that matches, and leaves nothing."""
     session = session or env.session
     before = processes.descendants()
@@ -51,7 +54,7 @@ def fails(env, pattern, session=None, extra=None, **arguments):
                               extra_env={"SIDEBUS_LOG_LEVEL": "err", **(extra or {})}, **arguments)
     code = sidebus.process.wait(40)
     errors = sidebus.log().splitlines()
-    assert code > 0, (code, errors)
+    assert code > 0 and code == (status or code), (code, errors)
     assert len(errors) == 1 and re.search(pattern, errors[0]), \
         f"not one line with /{pattern}/:\n{sidebus.log()}"
     assert not sidebus.notify.has("READY=1")
@@ -323,16 +326,26 @@ def test_config_key(env):
     for text, line in (("[VM]\nLable=x\n", 2), ("# x\n\n[Nothing]\nx=y\n", 4),
                        ("[Documents]\nOpen=maybe\n", 2), ("Label=x\n", 1),
                        ("[VM]\nLabel\n", 2), ("[VM]\nListen=unix:relative\n", 2),
-                       ("[VM]\nCID=2\n", 2), ("[Documents]\nGuestPath=doc\n", 2),
+                       ("[VM]\nCID=2\n", 2), ("[VM]\nDisposable=1\n", 2),
+                       ("[Documents]\nAdvertiseTag=\n", 2), ("[Documents]\nGuestPath=doc\n", 2),
                        ("[Documents]\nGuestUser=user\n", 2),
                        ("[Documents]\nGuestUser=1000:\n", 2),
                        ("[Portals]\n\nWindowHandles=1\n", 3), ("[Log]\nLevel=all\n", 2)):
-        fails(env, rf"sidebus\.conf:{line}\b", config=text)
+        fails(env, rf"sidebus\.conf:{line}\b", config=text, status=CONFIGURATION)
 
 
 def test_config_missing(env):
     """--config names a file that is not there"""
-    fails(env, "/nonexistent.conf", arguments=["--config", "/nonexistent.conf"])
+    fails(env, "/nonexistent.conf", arguments=["--config", "/nonexistent.conf"],
+          status=CONFIGURATION)
+
+
+def test_status(env):
+    """the exit status: 2 for the command line, 3 for the configuration, else 1"""
+    fails(env, "CID '2'", arguments=["--cid", "2"], status=COMMAND_LINE)
+    fails(env, "--cid, or CID=", arguments=["--listen", "vsock:7000"], status=CONFIGURATION)
+    fails(env, "VM name", vm="a/b", status=COMMAND_LINE)
+    fails(env, "(?i)fusermount3", before=in_namespace("no-fusermount"), status=1)
 
 
 def test_runtime_directory(env):
@@ -627,6 +640,148 @@ def test_documents_stay(env):
     first.stop()
     again = env.closing(env.own_sidebus(arguments=["--state-dir", first.file("state")]))
     assert again.exported() == known
+
+
+def test_document_stays(env):
+    """a document that was granted before a stop has its id, name, content and rights after it"""
+    first = env.own_sidebus(config="[Documents]\nOpen=read\n")
+    client = client_of(env, first)
+    read_only, writable = env.host_file("read only", b"1"), env.host_file("of the guest")
+    guests = []
+    for ask, host in ((client.open_file, read_only), (client.save_file, writable)):
+        request = ask()
+        env.dialog().pick(host)
+        guests.append(request.path_of_one())
+    with open(guests[1], "wb") as f:
+        f.write(b"2")
+    assert first.stop() == 0
+    again = env.closing(env.own_sidebus(arguments=["--state-dir", first.file("state")]))
+    guests = [os.path.join(os.fsencode(again.documents), *guest.split(b"/")[-2:])
+              for guest in guests]
+    for guest, content in zip(guests, (b"1", b"2")):
+        with open(guest, "rb") as f:
+            assert f.read() == content
+    try:
+        os.close(os.open(guests[0], os.O_WRONLY))
+        raise AssertionError("read only before, writable after")
+    except PermissionError:
+        pass
+    with open(guests[1], "ab") as f:
+        f.write(b"3")
+    with open(writable, "rb") as f:
+        assert f.read() == b"23"
+    # Picked again, it is the same document.
+    request = client_of(env, again).open_file()
+    env.dialog().pick(read_only)
+    assert request.path_of_one() == guests[0]
+
+
+# --- it is disposable --------------------------------------------------------------------------
+
+DISPOSABLE = "[VM]\nDisposable=yes\n"
+
+
+def disposable(env, first=None):
+    """A disposable instance that holds a directory; in the places of first."""
+    places = ["--runtime-dir", first.file("rt"), "--state-dir", first.file("state")] if first else []
+    sidebus = env.own_sidebus(config=DISPOSABLE, arguments=places)
+    assert sidebus.exported() == []
+    request = client_of(env, sidebus).open_file(directory=GLib.Variant("b", True))
+    picked = os.path.dirname(env.host_file("project/inside", b"content"))
+    env.dialog().pick(picked)
+    with open(os.path.join(request.path_of_one(), b"inside"), "rb") as f:
+        assert f.read() == b"content"
+    return sidebus
+
+
+def machine_id(sidebus):
+    with open(sidebus.file("state", "machine-id"), encoding="ascii") as f:
+        return f.read()
+
+
+def test_disposable(env):
+    """Disposable=yes: after a stop nothing is kept, the next start knows nothing of it"""
+    first = disposable(env)
+    known, pids = machine_id(first), list(first.children())
+    assert first.stop() == 0, first.log()
+    is_gone(first, pids)
+    assert not os.path.exists(first.file("state"))
+    again = env.closing(disposable(env, first))
+    assert machine_id(first) != known  # both have that state directory
+    # What it could write into stays listed: what it planted there is there still.
+    lists = os.path.join(env.session.env["XDG_STATE_HOME"], "sidebus/.writable-roots")
+    texts = []
+    for name in os.listdir(lists):
+        with open(os.path.join(lists, name), encoding="ascii") as f:
+            texts.append(f.read())
+    assert os.fsdecode(env.tmp) in "".join(texts), texts
+
+
+def test_disposable_killed(env):
+    """Disposable=yes, kill -9: --cleanup forgets it, and so does the next start"""
+    first = disposable(env)
+    first.kill()
+    assert os.path.exists(first.file("state", "app-id"))
+    again = disposable(env, first)
+    pids = list(again.children())
+    again.kill()
+    cleanup = [*again.argv, "--cleanup"]
+    done = subprocess.run(cleanup, env=again.env, capture_output=True, text=True, timeout=30,
+                          check=False)
+    assert done.returncode == 0, done
+    is_gone(again, pids)
+    assert not os.path.exists(first.file("state"))
+    # Where there is nothing to clean up it says nothing and is content.
+    done = subprocess.run(cleanup, env=again.env, capture_output=True, text=True, timeout=30,
+                          check=False)
+    assert done.returncode == 0 and not done.stderr, done
+
+
+def test_disposable_cleanup_running(env):
+    """Disposable=yes: --cleanup beside a running instance is refused, and takes nothing from it"""
+    sidebus = env.closing(disposable(env))
+    documents = sidebus.exported()
+    done = subprocess.run([*sidebus.argv, "--runtime-dir", sidebus.file("other"), "--cleanup"],
+                          env=sidebus.env, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1 and "in use by another" in done.stderr, done
+    assert sidebus.exported() == documents and machine_id(sidebus)
+
+
+def test_becomes_disposable(env):
+    """Disposable=yes for a VM that was not: what it had is forgotten at that start"""
+    first, _, _ = busy(env)
+    assert first.exported()
+    first.stop()
+    again = env.closing(disposable(env, first))
+    assert len(again.exported()) == 1
+
+
+def test_disposable_of_person(env):
+    """Disposable=yes: a file of the person's in the state directory stays, and so does the sign"""
+    first = disposable(env)
+    with open(first.file("state", "note"), "w", encoding="ascii") as f:
+        f.write("precious")
+    assert first.stop() == 0
+    assert "note" in os.listdir(first.file("state")) and "app-id" in os.listdir(first.file("state"))
+    first.wait_log("state is not removed: there is something else in it")
+    env.closing(disposable(env, first))
+
+
+def test_state_of_person(env):
+    """--state-dir names a directory of the person's: refused, nothing in it is touched"""
+    precious = os.path.join(env.tmp, "precious")
+    os.makedirs(os.path.join(precious, "flatpak/db"))
+    with open(os.path.join(precious, "flatpak/db/documents"), "w", encoding="ascii") as f:
+        f.write("precious")
+    os.chmod(precious, 0o700)
+    for config in ("", DISPOSABLE):
+        sidebus = fails(env, re.escape(precious) + ".*not of sidebus", config=config,
+                        arguments=["--state-dir", precious])
+        done = subprocess.run([*sidebus.argv, "--cleanup"], env=sidebus.env, capture_output=True,
+                              text=True, timeout=30, check=False)
+        assert (done.returncode == 0) == (config == ""), done
+        with open(os.path.join(precious, "flatpak/db/documents"), encoding="ascii") as f:
+            assert f.read() == "precious"
 
 
 def test_session_bus_ends(env):
