@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <linux/vm_sockets.h>
@@ -53,9 +54,20 @@ struct listener *listener_free(struct listener *l) {
         return NULL;
 }
 
-static void complain(struct listener *l, const char *what) {
-        if (router_may_log(l->router))
-                log_warning("connection refused: %s", what);
+/* Whoever is refused may come again at once, for ever: a line a minute tells of all. */
+static void complain(struct listener *l, int e, const struct sockaddr_vm *vm) {
+        char whose[48] = "", more[48] = "";
+
+        l->n_refused++;
+        if (l->router->loop.now < l->quiet_until)
+                return;
+        if (e == ADMISSION_E_CID)
+                (void)snprintf(whose, sizeof(whose), " (%u), but from %u", l->cid, vm->svm_cid);
+        if (l->n_refused > 1)
+                (void)snprintf(more, sizeof(more), "; refused since the last line: %u", l->n_refused);
+        log_warning("connection refused: %s%s%s", admission_strerror(e), whose, more);
+        l->quiet_until = l->router->loop.now + LIMIT_REFUSED_SECONDS * 1000;
+        l->n_refused = 0;
 }
 
 static bool may_connect(struct listener *l, int fd, const struct sockaddr_vm *vm,
@@ -67,7 +79,7 @@ static bool may_connect(struct listener *l, int fd, const struct sockaddr_vm *vm
                 *ret_cred = (struct credentials){0};
         e = admission_check(l->flags, l->cid, l->router->own_uid, vm, ret_cred);
         if (e != 0)
-                complain(l, admission_strerror(e));
+                complain(l, e, vm);
         return e == 0;
 }
 
@@ -139,9 +151,13 @@ static int accept_one(struct listener *l) {
         }
         make_room(l);
         v = connection_new(r, fd, &c);
-        if (v == 0)
-                set_up(l, c, &cred);
-        return v;
+        if (v < 0)
+                return v;
+        set_up(l, c, &cred);
+        c->vsock = vm.svm_family == AF_VSOCK;
+        if (c->vsock)
+                liveness_expect(r);
+        return 0;
 }
 
 static int on_ready(struct loop_source *s, _unused_ uint32_t events) {

@@ -20,6 +20,8 @@ struct listener {
         uint32_t flags; /* IPC_LISTEN_* */
         uint32_t cid;
         unsigned n_half_open;
+        unsigned n_refused;   /* and not logged */
+        uint64_t quiet_until; /* ms: no line about those before */
 };
 
 /*

@@ -183,6 +183,8 @@ static int resume_accepting(struct router *r) {
 static int next_wait(const struct router *r) {
         uint64_t until = r->accept_at;
 
+        if (r->liveness.due != 0 && (until == 0 || r->liveness.due < until))
+                until = r->liveness.due;
         if (!list_empty(&r->backlog))
                 return 0;
         if (!list_empty(&r->half_open)) {
@@ -237,6 +239,7 @@ static int turn(void *self) {
         if (v == 0)
                 v = work_backlog(r);
         expire_half_open(r);
+        liveness_work(r);
         if (v == 0)
                 v = flush_dirty(r);
         enforce_total(r);

@@ -20,6 +20,7 @@
 #include "ipc/ipc.h"
 #include "sbrouter/connection.h"
 #include "sbrouter/list.h"
+#include "sbrouter/liveness.h"
 #include "sbrouter/loop.h"
 #include "sbrouter/match.h"
 #include "sbrouter/message.h"
@@ -54,6 +55,7 @@ struct router {
 
         struct list listeners, connections, half_open, backlog, dirty, dying;
         unsigned n_accepted; /* connections that came through a listener */
+        struct liveness liveness;
         uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
 
         struct queue_pool pool;

@@ -34,6 +34,7 @@ static const struct sandbox_syscall syscalls[] = {
         {.nr = SCMP_SYS(getsockopt), /* credentials.c */
          .n_args = 2,
          .args = {{1, UINT32_MAX, SOL_SOCKET}, {2, UINT32_MAX, SO_PEERCRED}}},
+        WITH(setsockopt, 1, AF_VSOCK), /* liveness.c */
 
         /* connection.c: a stream's token */
         ANY(getrandom),

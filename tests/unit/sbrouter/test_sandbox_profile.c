@@ -15,6 +15,7 @@ static const struct confined_call killed[] = {
         FORBIDDEN(fcntl, STDOUT_FILENO, F_DUPFD, 0),
         FORBIDDEN(fcntl, STDOUT_FILENO, F_SETFL, 0),
         FORBIDDEN(getsockopt, -1, SOL_SOCKET, SO_TYPE),
+        FORBIDDEN(setsockopt, -1, SOL_SOCKET, SO_SNDBUF),
         FORBIDDEN(unlinkat, AT_FDCWD, PATH_ARG("/nonexistent")),
         RELEASE(mmap, 0, 4096, PROT_READ, MAP_PRIVATE, STDIN_FILENO),
 };
