@@ -190,6 +190,23 @@ static int attempt_hung_up(struct client *c, const char *reason) {
         return wait_for_host(c);
 }
 
+/* What the kernel's words for a vsock connect() mean to a person. */
+static const char *connect_strerror(const struct client *c, int e) {
+        static const struct {
+                int e;
+                const char *text;
+        } texts[] = {
+                {EAFNOSUPPORT, "this kernel has no vsock: modprobe vmw_vsock_virtio_transport"},
+                {ENODEV, "this machine has no vsock device, or no machine has that CID"},
+                {ECONNRESET, "nobody takes connections on that port"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (c->agent->config->connect.kind == ADDRESS_VSOCK && texts[i].e == e)
+                        return texts[i].text;
+        return strerror(e);
+}
+
 static int attempt(struct client *c) {
         int r;
 
@@ -202,7 +219,7 @@ static int attempt(struct client *c) {
                 return wait_for_host(c);
         }
         if (c->host.fd < 0)
-                return attempt_failed(c, strerror(-c->host.fd));
+                return attempt_failed(c, connect_strerror(c, -c->host.fd));
         c->state = CLIENT_CONNECTING;
         r = sd_event_add_io(c->agent->event, &c->host.io, c->host.fd, EPOLLOUT, on_host, c);
         return r < 0 ? r : 0;
@@ -256,7 +273,7 @@ static int connecting_on_host(struct client *c, uint32_t revents) {
         if (getsockopt(c->host.fd, SOL_SOCKET, SO_ERROR, &e, &n) < 0)
                 return -errno;
         if (e != 0)
-                return attempt_failed(c, strerror(e));
+                return attempt_failed(c, connect_strerror(c, e));
         r = flow_put(&c->up, line, greeting_format_client(line, c->credentials.uid, pid));
         if (r < 0)
                 return r;
