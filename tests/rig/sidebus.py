@@ -149,14 +149,15 @@ def left_behind(sidebus, pids):
 
 
 class Agent(Notifying):
-    """The guest's end: sbagent on a unix socket, carrying to another unix socket."""
+    """The guest's end: sbagent on a unix socket, carrying to connect: a path, or vsock:…"""
 
     def __init__(self, build, directory, connect, *, env=None, arguments=(), ready=True):
         os.makedirs(directory, mode=0o700, exist_ok=True)
         self.socket = os.path.join(directory, "agent")
         self.address = "unix:path=" + self.socket
         self._start([os.path.join(build, "sbagent"), "--listen", "unix:" + self.socket,
-                     "--connect", "unix:" + connect, *arguments],
+                     "--connect", connect if connect.startswith("vsock:") else "unix:" + connect,
+                     *arguments],
                     os.path.join(directory, "agent.log"), env or dict(os.environ),
                     os.path.join(directory, "agent-notify"))
         if ready:

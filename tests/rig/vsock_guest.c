@@ -8,8 +8,9 @@
  *
  * It ends, as a VM that is killed, at the end of its standard input.  Lines there:
  *
- *   forget          all streams are gone, the host is told nothing; source ports start anew
- *   restart         the same, by a reset of the device: the guest reboots
+ *   restart         the guest reboots: a reset of the device; all streams are gone, and the host
+ *                   is told nothing
+ *   rewind          all streams are gone in the same way; source ports start anew
  *   restore         the host knows none of our streams: each goes on with another source port
  *   send OP PORT    one packet without payload, from that source port
  *
@@ -36,6 +37,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "common/cleanup.h"
 
@@ -45,6 +47,7 @@
 #define PACKET_BYTES  16384u /* of one packet, with its header */
 #define STREAM_BYTES  65536u /* from the host, that a client has not read */
 #define STREAMS_MAX   700u
+#define CONNECT_SECONDS 2 /* a Linux guest's own value */
 #define CONTROL_SPACE 64u /* packets kept free for what is not payload */
 #define HEADER_BYTES  sizeof(struct virtio_vsock_hdr)
 
@@ -61,6 +64,7 @@ struct stream {
         int client;
         uint32_t port;
         bool open;             /* the host said RESPONSE */
+        time_t deadline;       /* for that */
         bool client_ended;     /* and the host was told */
         uint32_t host_flags;   /* of its SHUTDOWN */
         uint32_t room, taken;  /* the host's last buf_alloc and fwd_cnt */
@@ -248,9 +252,10 @@ static void stream_say(struct machine *m, struct stream *s, uint16_t op, uint32_
 /* --- streams --------------------------------------------------------------------------------- */
 
 static void stream_new(struct machine *m) {
-        int client = check(accept4(m->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), "accept");
+        int client = accept4(m->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         struct stream *s;
 
+        check(client, "accept");
         if (m->n_streams == STREAMS_MAX) {
                 (void)close(client);
                 return;
@@ -259,6 +264,7 @@ static void stream_new(struct machine *m) {
         assert(s);
         s->client = client;
         s->port = m->next_port++;
+        s->deadline = time(NULL) + CONNECT_SECONDS;
         m->streams[m->n_streams++] = s;
         stream_say(m, s, VIRTIO_VSOCK_OP_REQUEST, 0);
 }
@@ -343,12 +349,23 @@ static bool stream_may_send(struct machine *m, const struct stream *s) {
 static struct pollfd stream_wants(struct machine *m, const struct stream *s) {
         short events = (short)((stream_may_send(m, s) ? POLLIN : 0) | (s->n_held ? POLLOUT : 0));
 
-        return (struct pollfd){events || s->client_ended ? s->client : -1, events, 0};
+        return (struct pollfd){events || s->client_ended || !s->open ? s->client : -1, events, 0};
+}
+
+/* A host that does not answer at all, as when it knows the stream already. */
+static void stream_expire(struct machine *m) {
+        for (size_t i = m->n_streams; i-- > 0;)
+                if (!m->streams[i]->open && m->streams[i]->deadline < time(NULL))
+                        stream_free(m, m->streams[i]);
 }
 
 static void stream_work(struct machine *m, struct stream *s, const struct pollfd *p) {
         bool hung_up = p->revents & (POLLHUP | POLLERR);
 
+        if (!s->open) {
+                stream_free(m, s);
+                return;
+        }
         if ((p->revents & POLLOUT) && !stream_flush(m, s))
                 return;
         if ((p->events & POLLIN) && stream_may_send(m, s))
@@ -382,7 +399,11 @@ static void on_packet(struct machine *m, const struct virtio_vsock_hdr *h, const
         }
         s->room = le32toh(h->buf_alloc);
         s->taken = le32toh(h->fwd_cnt);
-        if (op == VIRTIO_VSOCK_OP_RST) {
+        if (!s->open && op != VIRTIO_VSOCK_OP_RESPONSE) {
+                if (op != VIRTIO_VSOCK_OP_RST)
+                        stream_say(m, s, VIRTIO_VSOCK_OP_RST, 0);
+                stream_free(m, s);
+        } else if (op == VIRTIO_VSOCK_OP_RST) {
                 stream_free(m, s);
         } else if (op == VIRTIO_VSOCK_OP_RESPONSE) {
                 s->open = true;
@@ -415,17 +436,21 @@ static void rx_work(struct machine *m) {
 
 /* --- commands -------------------------------------------------------------------------------- */
 
-static void forget(struct machine *m, _unused_ const char *arguments) {
+static void forget(struct machine *m) {
         printf("forgot %zu\n", m->n_streams);
         while (m->n_streams > 0)
                 stream_free(m, m->streams[0]);
-        m->next_port = m->first_port;
 }
 
-static void restart(struct machine *m, const char *arguments) {
+static void restart(struct machine *m, _unused_ const char *arguments) {
         device_stop(m);
-        forget(m, arguments);
+        forget(m);
         device_start(m);
+}
+
+static void rewind_ports(struct machine *m, _unused_ const char *arguments) {
+        forget(m);
+        m->next_port = m->first_port;
 }
 
 static void restore(struct machine *m, _unused_ const char *arguments) {
@@ -450,8 +475,8 @@ static const struct {
         const char *name;
         void (*run)(struct machine *m, const char *arguments);
 } commands[] = {
-        {"forget", forget},
         {"restart", restart},
+        {"rewind", rewind_ports},
         {"restore", restore},
         {"send", send_packet},
 };
@@ -467,7 +492,8 @@ static bool command_read(struct machine *m) {
         line[n] = '\0';
         n_name = strcspn(line, " \n");
         for (size_t i = 0; i < ELEMENTSOF(commands); i++)
-                if (strlen(commands[i].name) == n_name && strncmp(line, commands[i].name, n_name) == 0)
+                if (strlen(commands[i].name) == n_name &&
+                    strncmp(line, commands[i].name, n_name) == 0)
                         commands[i].run(m, line + n_name);
         return true;
 }
@@ -527,7 +553,7 @@ static bool turn(struct machine *m) {
 
         for (size_t i = 0; i < n; i++)
                 fds[STREAMS + i] = stream_wants(m, m->streams[i]);
-        check(poll(fds, STREAMS + n, -1), "poll");
+        check(poll(fds, STREAMS + n, 500), "poll");
         (void)eventfd_read(m->rings[TX].call, &count);
         for (size_t i = n; i-- > 0;)
                 if (fds[STREAMS + i].revents && m->streams[i]->client == fds[STREAMS + i].fd)
@@ -536,6 +562,7 @@ static bool turn(struct machine *m) {
                 rx_work(m);
         if (fds[LISTENER].revents)
                 stream_new(m);
+        stream_expire(m);
         return !fds[STDIN].revents || command_read(m);
 }
 
