@@ -402,6 +402,17 @@ static int blame(int r, int culprit) {
         return r < 0 && r != -ENOMEM ? culprit : r;
 }
 
+/* The system's sidebus@.service without its drop-in comes here, too. */
+static int check_person(const struct config *c) {
+        if (geteuid() != 0)
+                return 0;
+        log_error("sbsupervisor acts for a person and does not run as root: start it in a session "
+                  "(systemctl --user start sidebus@%s), or name the owner of the system's "
+                  "sidebus@%s in its drop-in owner.conf, which that person's "
+                  "'sbsupervisor --vm %s --print systemd-owner' prints", c->vm, c->vm, c->vm);
+        return CONFIG_E_INVALID;
+}
+
 int config_load(struct config *c, int argc, char **argv) {
         /* The command line wins: it is read first for the file's name, then over the file. */
         struct config first = {0};
@@ -428,6 +439,8 @@ int config_load(struct config *c, int argc, char **argv) {
         config_done(&first);
         if (r == 0)
                 r = options_parse(options, "sbsupervisor", "", argc, argv, c);
+        if (r == 0 && !c->print)
+                r = check_person(c);
         if (r == 0)
                 r = fill_defaults(c);
         if (r == 0 && !c->cleanup)
