@@ -129,7 +129,7 @@ demo: packages-demo ## install what is missing, build, show a guest opening a ho
 
 .PHONY: check
 check: packages-check ## install what is missing, run every test; the last line counts them
-	@$(MAKE) --no-print-directory tests SAN=$(SAN) O=$(if $(SAN),$(patsubst %/san,%,$(O)),$(O))
+	@$(MAKE) --no-print-directory tests $(if $(SAN),,deb) SAN=$(SAN) O=$(if $(SAN),$(patsubst %/san,%,$(O)),$(O))
 	@tests/run $(O)
 
 # --- fuzzing with libFuzzer: make fuzz FUZZ_SECONDS=3600 -------------------------------------------

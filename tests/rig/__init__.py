@@ -4,6 +4,7 @@
 person       who stands for the person at the desk: this user, or one made for the run
 linux        the few system calls Python's library lacks
 processes    starting programs, and leaving none behind
+foreign      packages of another Debian release, unpacked
 virtiofsd    where a Rust virtiofsd comes from
 session      a host session: message bus, xdg-desktop-portal, a scripted file chooser
 chooser      that file chooser (a program of its own)
@@ -11,4 +12,13 @@ sidebus      sbsupervisor and sbagent under test
 guest        a stock D-Bus client behind sbagent
 wire         raw bytes behind sbagent
 environment  what a test function gets as its argument
+
+And the VM tests, as root:
+
+images       the systems they run on, built once
+container    systemd as PID 1 in a container
+desktop      a person's machine with our package, in such a container
+guest_agent  the sockets by which a test holds a QEMU and its guest
+vm           a virtual machine that the person there runs
+vm_environment  what a test function of tests/vm gets
 """

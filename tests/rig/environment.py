@@ -10,6 +10,7 @@
   env.client()   a guest program behind env.agent, closed after the test
   env.closing(x) x, stopped or closed after the test
   env.virtiofsd  a Rust virtiofsd; a test that asks fails where there is none
+  env.note(text) a line that the runner prints under the test, for figures
 
 The shared parts are started by the first test that asks for them.  A test in which one of them
 ended has failed, whatever else it saw, and the next test gets new ones.
@@ -41,11 +42,13 @@ class Env:
         self.to_close = []
         self.log_start = {}
         self.own = []  # programs that this test started, for their logs
+        self.notes = []
 
     # --- one test ------------------------------------------------------------------------
 
     def begin(self):
         self.tmp = self.directory()
+        self.notes = []
         self.log_start = {name: len(part.log()) for name, part in self._logged()}
 
     def _logged(self):
@@ -123,6 +126,9 @@ class Env:
         path = os.path.join(self.root, f"{os.getpid()}.{self.count}")
         os.mkdir(path, 0o700)
         return path
+
+    def note(self, text):
+        self.notes.append(text)
 
     def closing(self, thing):
         self.to_close.append(thing)

@@ -8,6 +8,7 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -34,6 +35,11 @@ def mount(source, target, kind=None, flags=0, options=None):
 
     _check(_libc.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags),
                        encode(options)), f"mount {target}")
+
+
+def umount(target):
+    """At once, or when the last that uses it ends."""
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
 def map_only_me(uid, gid):

@@ -10,10 +10,29 @@ import signal
 import socket
 import subprocess
 import time
+import typing
 
 
 class Timeout(AssertionError):
     """Something that should have happened did not."""
+
+
+class Done(typing.NamedTuple):
+    """How a command ended, and what it said."""
+    argv: list
+    status: int
+    out: str
+    err: str
+
+    @classmethod
+    def of(cls, argv, code, out, err):
+        return cls(argv, code, out.decode(errors="surrogateescape"),
+                   err.decode(errors="surrogateescape"))
+
+    def must(self):
+        """Itself, when the status is 0."""
+        assert self.status == 0, f"{self.argv}: status {self.status}\n{self.out}{self.err}"
+        return self
 
 
 def scale():

@@ -81,12 +81,11 @@ def path_uri(path):
 class Chooser:
     """The runner's end of the scripted file chooser."""
 
-    def __init__(self, session):
+    def __init__(self, start):
+        """start(fd): starts the program with that end of the channel; a Process."""
         self.socket, theirs = socket.socketpair()
         with theirs:
-            self.process = Process([sys.executable, "-B", chooser.__file__, str(theirs.fileno())],
-                                   log=session.file("chooser.log"), env=session.env,
-                                   pass_fds=[theirs.fileno()])
+            self.process = start(theirs.fileno())
         self.unread = b""
         self.dialogs = []
         self.new = []
@@ -159,8 +158,9 @@ class Chooser:
         wait_for("the dialog to be closed", lambda: self._pump() or dialog.closed, seconds)
 
     def stop(self):
+        """It ends with its channel."""
         self.socket.close()
-        self.process.stop()
+        self.process.wait()
 
 
 class Monitor:
@@ -223,7 +223,7 @@ class HostSession:
         wait_for("the session bus", lambda: listens(self.file("run/bus")))
         self.bus = self.connect()
         if portal or activatable:
-            self.chooser = Chooser(self)
+            self.chooser = Chooser(self._start_chooser)
         if portal:
             self.start_portal()
 
@@ -275,6 +275,10 @@ class HostSession:
             return reply.unpack()[0]
         except GLib.Error:
             return None
+
+    def _start_chooser(self, fd):
+        return Process([sys.executable, "-B", chooser.__file__, str(fd)], env=self.env,
+                       log=self.file("chooser.log"), pass_fds=[fd])
 
     def start_portal(self):
         self.portal = Process([LIBEXEC + "/xdg-desktop-portal", "-v"],

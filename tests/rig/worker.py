@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""worker.py BUILD SOURCE ROOT REPORT_FD FILE TEST...: runs tests of one integration file.
+"""worker.py BUILD SOURCE ROOT REPORT_FD FILE TEST...: runs tests of one file of tests/integration or vm.
 
 Each test is said on REPORT_FD as a JSON line when it begins and when it has ended, so that the
 runner can kill a test that hangs and start a new worker for the rest.
@@ -26,10 +26,18 @@ def load(path):
     return module
 
 
+def environment(path):
+    """The class of what the tests of this file get."""
+    if os.path.basename(os.path.dirname(path)) == "vm":
+        from rig.vm_environment import VmEnv
+        return VmEnv
+    return Env
+
+
 def failure(env):
     """What went wrong: where in the test, where at last, and the ends of the logs."""
     error = traceback.TracebackException(*sys.exc_info())
-    frames = [f for f in error.stack if f"{os.sep}integration{os.sep}" in f.filename]
+    frames = [f for f in error.stack if not f"{os.sep}rig{os.sep}" in f.filename]
     if error.stack and error.stack[-1] not in frames:
         frames.append(error.stack[-1])
     error.stack = traceback.StackSummary.from_list(frames)
@@ -63,7 +71,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report = os.fdopen(int(report_fd), "w", buffering=1)
     os.set_inheritable(report.fileno(), False)
-    env = Env(build, source, root)
+    env = environment(path)(build, source, root)
     try:
         module = load(path)
         for name in names:
@@ -71,6 +79,7 @@ def main():
             started = time.monotonic()
             problem = run_one(env, getattr(module, name))
             report.write(json.dumps({"end": name, "problem": problem,
+                                     "notes": env.notes,
                                      "seconds": time.monotonic() - started}) + "\n")
         env.stop()
     finally:

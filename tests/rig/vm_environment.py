@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""What a test function of tests/vm gets: env.
+
+  env.desktop(release)     a Desktop, booted on first use, which lives to the end of the file
+  env.vm(desktop, name, …) a VM on it, likewise; what follows is for the VM's constructor
+  env.l1(desktop, name, …) a VM that is a host itself: both packages, no instance serves it
+  env.chooser, env.dialog  as in environment.py, of the desktop that was asked for last
+  env.note(text)           a line that the runner prints under the test
+  env.tmp, env.build, env.source, env.closing(x)   as in environment.py
+
+What runs is kept after a test that failed, too: a boot is dear.  A VM whose QEMU has ended is
+started again when a test asks for it.
+"""
+
+import os
+
+from .container import own_mounts
+from .desktop import Desktop, Packages
+from .environment import Env
+from .images import Images
+from .vm import VM, Layers
+
+
+class VmEnv(Env):
+    def __init__(self, build, source, root):
+        super().__init__(build, source, root)
+        own_mounts()
+        self.images = Images(build)
+        self.packages = Packages(build)
+        self.layers = Layers(os.path.join(root, "layers"), self.images, self.packages, source)
+        self.desktops = {}
+        self.vms = {}
+        self.last = None
+        self.told = {}  # how much of each log there was when the test began
+
+    def desktop(self, release="bookworm"):
+        if release not in self.desktops:
+            os.makedirs(self.layers.directory, exist_ok=True)
+            self.layers.guest()
+            self.desktops[release] = Desktop(
+                self.images, release, os.path.join(self.directory(), release),
+                packages=self.packages, source=self.source, layers=self.layers.directory)
+        self.last = self.desktops[release]
+        return self.last
+
+    def vm(self, desktop, name, **arguments):
+        return self._vm(desktop, name, layers=self.layers.guest(), **arguments)
+
+    def l1(self, desktop, name, **arguments):
+        return self._vm(desktop, name, layers=self.layers.host(), sidebus=False, **arguments)
+
+    def _vm(self, desktop, name, **arguments):
+        key = (desktop.release, name)
+        if key not in self.vms:
+            self.vms[key] = VM(desktop, name, **arguments)
+        elif not self.vms[key].running():
+            self.vms[key].start()
+        return self.vms[key]
+
+    @property
+    def chooser(self):
+        return self.last.chooser
+
+    def dialog(self):
+        return self.chooser.next_dialog()
+
+    # --- one test -----------------------------------------------------------------------------
+
+    def _logged(self):
+        return []
+
+    def _texts(self):
+        for release, desktop in self.desktops.items():
+            yield f"sidebus@ on {release}", desktop.journal("-u", "sidebus@*")
+        for (release, name), vm in self.vms.items():
+            yield f"the console of {name} on {release}", vm.console()
+            if vm.qemu:
+                yield f"QEMU of {name} on {release}", vm.qemu.log()
+
+    def begin(self):
+        super().begin()
+        self.told = {name: len(text) for name, text in self._texts()}
+
+    def new_log(self):
+        return {name: text[self.told.get(name, 0):] for name, text in self._texts()}
+
+    def _settle(self):
+        return [f"{desktop.release}: the chooser ended" for desktop in self.desktops.values()
+                if not desktop.settle()]
+
+    def drop(self):
+        """Nothing: see above."""
+
+    def stop(self):
+        try:
+            for vm in self.vms.values():
+                vm.stop()
+        finally:
+            for desktop in self.desktops.values():
+                desktop.stop()
