@@ -29,6 +29,7 @@ class Lines:
         self.unread = b""
 
     def send(self, thing):
+        self.socket.settimeout(30 * scale())
         self.socket.sendall(json.dumps(thing).encode() + b"\n")
 
     def receive(self, limit):
