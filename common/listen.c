@@ -131,23 +131,26 @@ static int bind_vsock(int fd, const struct address *a) {
         if (bind(fd, &sa.sa, n) == 0)
                 return 0;
         if (errno == EADDRINUSE) {
-                log_error("vsock port %u is in use, by another VM's instance or another program: "
-                          "stop it or choose another --listen",
+                log_error("vsock port %u is in use, by another VM's instance or another program (ss "
+                          "--vsock -lp names it): stop it, or choose another port with --listen or "
+                          "Listen= and tell the guest (sidebus.port)",
                           a->port);
                 return -EADDRINUSE;
         }
         if (errno == EACCES)
                 return log_error_errno(errno,
                                        "vsock port %u: ports below 1024 are for root, choose "
-                                       "another --listen",
+                                       "another with --listen or Listen= and tell the guest "
+                                       "(sidebus.port)",
                                        a->port);
         return log_error_errno(errno, "cannot listen on vsock port %u", a->port);
 }
 
 static int log_no_socket(const struct address *a, int e) {
         if (e == -EAFNOSUPPORT && a->kind == ADDRESS_VSOCK)
-                return log_error_errno(e, "this kernel has no vsock (modprobe vsock, or choose "
-                                          "--listen unix:PATH)");
+                return log_error_errno(e, "this kernel has no vsock: load a module (modprobe "
+                                          "vhost_vsock for VMs, vsock_loopback for tests), or listen "
+                                          "on unix:PATH");
         return log_error_errno(e, "cannot make a socket");
 }
 

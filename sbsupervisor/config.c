@@ -97,7 +97,8 @@ static int set_cid(void *self, const char *value) {
         errno = 0;
         n = strtoul(value, &end, 10);
         if (errno || *end || value[0] < '0' || value[0] > '9' || n < 3 || n >= VMADDR_CID_ANY)
-                return bad_value(c, "CID", value, "write a number from 3 to 4294967294");
+                return bad_value(c, "CID", value, "write a number from 3 to 4294967294 (0 to 2 are "
+                                           "the hypervisor, the loopback and the host)");
         c->cid = (uint32_t)n;
         return 0;
 }

@@ -43,9 +43,11 @@ static uint64_t now_usec(void) {
         return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* How long to wait now: twice as long after each failure in a row. */
-static uint64_t next_delay(struct proc *p) {
-        if (p->restart_usec == 0 || now_usec() - p->started_usec >= SHORT_LIFE_USEC)
+/* How long to wait now: twice as long after each failure in a row; a VMM that left is none. */
+static uint64_t next_delay(struct proc *p, const siginfo_t *si) {
+        bool served = si->si_code == CLD_EXITED && si->si_status == 0;
+
+        if (served || p->restart_usec == 0 || now_usec() - p->started_usec >= SHORT_LIFE_USEC)
                 p->restart_usec = RESTART_USEC;
         else
                 p->restart_usec *= 2;
@@ -71,7 +73,7 @@ static int on_exit_of(sd_event_source *source _unused_, const siginfo_t *si, voi
         uint64_t delay = 0;
 
         if (row->on_death == PROC_DEATH_RESTART) {
-                delay = next_delay(p);
+                delay = next_delay(p, si);
                 (void)snprintf(then, sizeof(then), "; it is started again in %u.%u s",
                                (unsigned)(delay / 1000000), (unsigned)(delay % 1000000 / 100000));
         }

@@ -72,6 +72,14 @@ static int make_namespace(struct supervisor *s) {
 
 /* --- sockets -------------------------------------------------------------------------------------- */
 
+/* A kernel that is itself a guest's has vsock, too, but no device for VMs. */
+static void warn_of_vhost(void) {
+        if (access("/dev/vhost-vsock", F_OK) < 0 && errno == ENOENT)
+                log_warning("there is no /dev/vhost-vsock, so no VM of this kernel can connect to a vsock "
+                            "port: load the module (modprobe vhost_vsock), or use a VMM with a vsock "
+                            "of its own and listen on unix:PREFIX_PORT");
+}
+
 static int open_listener(struct supervisor *s, const struct address *a, enum proc_id router,
                          uint32_t flags) {
         struct listener *l = &s->listeners[s->n_listeners];
@@ -80,8 +88,10 @@ static int open_listener(struct supervisor *s, const struct address *a, enum pro
         assert(s->n_listeners < SUPERVISOR_MAX_LISTENERS);
         if (r < 0)
                 return r;
-        if (a->kind == ADDRESS_VSOCK)
+        if (a->kind == ADDRESS_VSOCK) {
                 flags |= IPC_LISTEN_CID;
+                warn_of_vhost();
+        }
         l->fd = listen_address(a, BACKLOG, 0);
         if (l->fd < 0)
                 return l->fd;
@@ -139,6 +149,17 @@ static int open_sockets(struct supervisor *s) {
         for (unsigned i = 0; i < s->config.n_listen && r == 0; i++)
                 r = open_listener(s, &s->config.listen[i], PROC_VM_ROUTER, IPC_LISTEN_GUEST);
         return r < 0 ? r : open_debug_access(s);
+}
+
+/* After the sockets: who takes another's whole configuration hears of the port first. */
+static int claim_cid(struct supervisor *s) {
+        for (unsigned i = 0; i < s->config.n_listen; i++)
+                if (s->config.listen[i].kind == ADDRESS_VSOCK) {
+                        int r = cid_claim(&s->cid, s->config.cid, s->config.vm);
+
+                        return r == CID_E_TAKEN ? -EBUSY : r;
+                }
+        return 0;
 }
 
 /* The share's socket is ours, so that the VMM may connect before, between and after virtiofsd's lives. */
@@ -361,6 +382,8 @@ static int start(struct supervisor *s) {
         if (r == 0)
                 r = open_sockets(s);
         if (r == 0)
+                r = claim_cid(s);
+        if (r == 0)
                 r = make_namespace(s);
         if (r == 0)
                 r = open_share(s);
@@ -406,6 +429,7 @@ static void stop(struct supervisor *s) {
         s->portal_bus_fd = fd_close(s->portal_bus_fd);
         s->user_ns = fd_close(s->user_ns);
         s->mount_ns = fd_close(s->mount_ns);
+        cid_release(&s->cid);
         instance_close(&s->instance);
         free(s->debug_link);
         s->deadline = sd_event_source_disable_unref(s->deadline);
@@ -415,7 +439,7 @@ static void stop(struct supervisor *s) {
 int supervisor_run(struct supervisor *s) {
         int r;
 
-        s->instance.lock_fd = -1;
+        s->instance.lock_fd = s->cid.fd = -1;
         s->private_listener = s->virtiofs_listener = s->portal_bus_fd = -1;
         s->user_ns = s->mount_ns = -1;
         for (enum proc_id id = 0; id < PROC_N; id++)

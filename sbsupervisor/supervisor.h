@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "sbsupervisor/cid.h"
 #include "sbsupervisor/config.h"
 #include "sbsupervisor/documents.h"
 #include "sbsupervisor/gate.h"
@@ -25,6 +26,7 @@ struct listener {
 struct supervisor {
         struct config config;
         struct instance instance;
+        struct cid_claim cid;
         sd_event *event;
         struct host host;
         struct documents documents;

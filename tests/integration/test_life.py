@@ -466,6 +466,50 @@ def test_usage(env):
         assert done.returncode == 0 and re.search(pattern, done.stdout), done
 
 
+def vsock(port, cid):
+    return {"arguments": ["--listen", f"vsock:{port}", "--cid", str(cid)]}
+
+
+def kernel_has_vsock():
+    try:
+        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
+        return True
+    except OSError:
+        return False
+
+
+def test_vsock_port(env):
+    """a vsock port in use: the line names it and the ways out; so does one for the kernel's lack"""
+    port = 100000 + os.getpid()
+    if not kernel_has_vsock():
+        fails(env, "modprobe vhost_vsock.*unix:PATH", **vsock(port, 42))
+        return
+    env.closing(env.own_sidebus(vm="one", **vsock(port, 42)))
+    for cid in (42, 43):
+        fails(env, rf"port {port} is in use.*ss --vsock -lp.*Listen=.*sidebus\.port", vm="two",
+              **vsock(port, cid))
+    fails(env, "vsock port 1023: ports below 1024 are for root", **vsock(1023, 43))
+    env.closing(env.own_sidebus(vm="two", **vsock(port + 1, 43)))
+
+
+def test_cid_twice(env):
+    """two VMs with one CID: the second is refused and told whose it is, until the first ends"""
+    if not kernel_has_vsock():
+        fails(env, "modprobe vhost_vsock", **vsock(7000, 42))
+        return
+    port, cid = 200000 + os.getpid(), 100000 + os.getpid()
+    first = env.own_sidebus(vm="one", **vsock(port, cid))
+    claims = os.path.join(env.session.env["XDG_RUNTIME_DIR"], "sidebus")
+    assert os.listdir(claims) == [f".cid-{cid}"]
+    fails(env, f"CID {cid} is that of VM 'one', which is served now", vm="two",
+          **vsock(port + 1, cid))
+    assert client_of(env, first).get(FILE_CHOOSER, "version")
+    first.kill()
+    again = env.own_sidebus(vm="two", **vsock(port + 1, cid))
+    assert again.stop() == 0
+    assert not os.listdir(claims)
+
+
 def test_second_of_a_vm(env):
     """a second instance of the same VM is refused, the first goes on"""
     first = env.closing(env.own_sidebus())
@@ -683,7 +727,8 @@ DISPOSABLE = "[VM]\nDisposable=yes\n"
 
 def disposable(env, first=None):
     """A disposable instance that holds a directory; in the places of first."""
-    places = ["--runtime-dir", first.file("rt"), "--state-dir", first.file("state")] if first else []
+    places = ["--runtime-dir", first.file("rt"),
+              "--state-dir", first.file("state")] if first else []
     sidebus = env.own_sidebus(config=DISPOSABLE, arguments=places)
     assert sidebus.exported() == []
     request = client_of(env, sidebus).open_file(directory=GLib.Variant("b", True))

@@ -3,12 +3,13 @@
 
 import fcntl
 import os
+import signal
 import socket
 import stat
 import struct
 
 from rig.guest import FILE_CHOOSER, GuestClient
-from rig.processes import command_line, descendants, wait_for
+from rig.processes import command_line, descendants, status, wait_for
 
 NS_GET_PARENT = 0xb702
 VHOST_USER_GET_FEATURES = 1
@@ -83,8 +84,8 @@ def test_socket(env):
     sidebus = with_share(env)
     sidebus.child("virtiofsd")
     path = share_socket(sidebus)
-    status = os.stat(path)
-    assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o600, status
+    mode = os.stat(path).st_mode
+    assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600, oct(mode)
     assert os.stat(os.path.dirname(path)).st_mode & 0o077 == 0
     features(path)
 
@@ -107,6 +108,74 @@ def test_next_boot(env):
     wait_for("virtiofsd to end with its VMM", lambda: not os.path.exists(f"/proc/{first}"))
     assert sidebus.child("virtiofsd") != first
     features(share_socket(sidebus))
+
+
+def test_boots(env):
+    """VMMs that come and go: each is served at the same socket, and none has to wait longer"""
+    sidebus = with_share(env)
+    path = share_socket(sidebus)
+    inode = os.stat(path).st_ino
+    for count in range(1, 6):
+        pid = sidebus.child("virtiofsd")
+        features(path)
+        wait_for("virtiofsd to end with its VMM", lambda: not os.path.exists(f"/proc/{pid}"))
+        lines = wait_for("the line about it", lambda: [
+            line for line in sidebus.log().splitlines() if "virtiofsd ended" in line][count - 1:])
+        assert lines[0].endswith("status 0; it is started again in 0.2 s"), lines
+        assert os.stat(path).st_ino == inode
+
+
+def test_idle_killed(env):
+    """virtiofsd is killed while no VM runs, twice in a row: the next VMM finds a new one"""
+    sidebus = with_share(env)
+    path = share_socket(sidebus)
+    inode = os.stat(path).st_ino
+    for _ in range(2):
+        pid = sidebus.child("virtiofsd")
+        os.kill(pid, signal.SIGKILL)
+        wait_for("virtiofsd to end", lambda: not os.path.exists(f"/proc/{pid}"))
+        features(path)
+        assert os.stat(path).st_ino == inode
+
+
+def test_early_vmm(env):
+    """a VMM that comes while there is no virtiofsd waits for it, and does not fail"""
+    sidebus = with_share(env)
+    path = share_socket(sidebus)
+    pid = sidebus.child("virtiofsd")
+    # The supervisor cannot start the next one before we let it.
+    sidebus.process.signal(signal.SIGSTOP)
+    os.kill(pid, signal.SIGKILL)
+    wait_for("virtiofsd to end", lambda: (status(pid) or "  Z")[1] == "Z")
+    with socket.socket(socket.AF_UNIX) as vmm:
+        vmm.settimeout(20)
+        vmm.connect(path)
+        vmm.sendall(struct.pack("=III", VHOST_USER_GET_FEATURES, 1, 0))
+        sidebus.process.signal(signal.SIGCONT)
+        assert struct.unpack("=III", vmm.recv(12))[0] == VHOST_USER_GET_FEATURES
+
+
+def test_served_killed(env):
+    """virtiofsd is killed under a VMM: that one's share ends, the next VMM is served"""
+    sidebus = with_share(env)
+    path = share_socket(sidebus)
+    with socket.socket(socket.AF_UNIX) as vmm:
+        vmm.settimeout(20)
+        vmm.connect(path)
+        vmm.sendall(struct.pack("=III", VHOST_USER_GET_FEATURES, 1, 0))
+        assert len(vmm.recv(20, socket.MSG_WAITALL)) == 20
+        os.kill(sidebus.child("virtiofsd"), signal.SIGKILL)
+        assert vmm.recv(1) == b""
+    features(path)
+
+
+def test_tag(env):
+    """AdvertiseTag=yes: virtiofsd tells the VMM the share's tag; else it does not"""
+    for config, arguments in (("", []), ("[Documents]\nAdvertiseTag=yes\n", ["--tag=sidebus"])):
+        sidebus = env.closing(env.own_sidebus(virtiofsd=env.virtiofsd, config=config))
+        words = command_line(sidebus.child("virtiofsd"))
+        assert [word for word in words if word.startswith("--tag")] == arguments, words
+        features(share_socket(sidebus))
 
 
 def test_gone(env):
