@@ -304,6 +304,9 @@ static int prepare_virtiofsd(struct supervisor *s, struct launch *l) {
         if (fd < 0)
                 return -errno;
         l->fds[l->n_fds++] = fd;
+        /* virtiofsd tries accept() again and again: it must wait in there, or it takes a whole CPU. */
+        if (fcntl(fd, F_SETFL, 0) < 0)
+                return -errno;
         if (!share)
                 return -ENOMEM;
         launch_arg(l, "--fd=3");
