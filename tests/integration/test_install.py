@@ -58,7 +58,8 @@ def pkg_config(*arguments):
 
 def knows(version):
     """Whether this machine's systemd is of that version or later."""
-    return run(["pkg-config", f"--atleast-version={version}", "libsystemd"], check=False).returncode == 0
+    asked = run(["pkg-config", f"--atleast-version={version}", "libsystemd"], check=False)
+    return asked.returncode == 0
 
 
 def files(directory):
@@ -114,7 +115,8 @@ def check_part(env, part, prefix, directory_of):
         if path.endswith((".service", ".socket", ".mount")):
             text = read(destination + path)
             assert not re.search(r"@[A-Z]+@", text), text
-            assert set(re.findall(r"^Exec\w+=-?(\S+)/sb\w+", text, re.MULTILINE)) <= {prefix + "/bin"}
+            started = re.findall(r"^Exec\w+=-?(\S+)/sb\w+", text, re.MULTILINE)
+            assert set(started) <= {prefix + "/bin"}, text
     return files(destination)
 
 
@@ -133,8 +135,9 @@ def test_systemd_directories(env):
 
 def test_chosen_directories(env):
     """a directory that is given on the command line counts"""
-    chosen = {"USERUNITDIR": "/u", "SYSTEMUNITDIR": "/s", "GENERATORDIR": "/g", "SYSUSERSDIR": "/y",
-              "TMPFILESDIR": "/t", "BINDIR": "/b", "LIBEXECDIR": "/l", "MANDIR": "/m", "DOCDIR": "/d"}
+    chosen = {"USERUNITDIR": "/u", "SYSTEMUNITDIR": "/s", "GENERATORDIR": "/g",
+              "SYSUSERSDIR": "/y", "TMPFILESDIR": "/t", "BINDIR": "/b", "LIBEXECDIR": "/l",
+              "MANDIR": "/m", "DOCDIR": "/d"}
     make(env, f"DESTDIR={env.tmp}", *(f"{name}={path}" for name, path in chosen.items()), "install")
     paths = files(env.tmp)
     assert {"/" + path.split("/")[1] for path in paths} == set(chosen.values()), paths
@@ -187,7 +190,8 @@ def test_units_verify(env):
 
 def test_units_explained(env):
     """each hardening setting of the units stands below a line that says why"""
-    settings = re.compile(r"^(Protect|Private|Restrict(?!art)|NoNew|Lock|Memory|Capab|SystemCall|UMask)")
+    settings = re.compile(
+        "^(Protect|Private|Restrict(?!art)|NoNew|Lock|Memory|Capab|SystemCall|UMask)")
     for path, _ in units(env):
         explained = False
         for number, line in enumerate(read(path).splitlines(), 1):
