@@ -300,7 +300,7 @@ static int load_file(struct config *c) {
         };
         _cleanup_free_ char *text = NULL;
         unsigned line = 0;
-        size_t n;
+        size_t n = 0;
         int r = read_file(c->file, &text, &n);
 
         if (r < 0)
