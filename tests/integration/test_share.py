@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The documents as a VM mounts them: virtiofsd."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -8,7 +9,7 @@ import socket
 import stat
 import struct
 
-from rig.guest import FILE_CHOOSER, GuestClient
+from rig.guest import FILE_CHOOSER, GLib, GuestClient
 from rig.processes import command_line, descendants, status, wait_for
 
 NS_GET_PARENT = 0xb702
@@ -176,6 +177,95 @@ def test_tag(env):
         words = command_line(sidebus.child("virtiofsd"))
         assert [word for word in words if word.startswith("--tag")] == arguments, words
         features(share_socket(sidebus))
+
+
+# --- what the person takes back: docs/ARCHITECTURE.md, "Taking a grant back" ---------------------
+
+DOCUMENTS = "org.freedesktop.portal.Documents"
+
+
+def held(env):
+    """A document that the guest may write and holds open: (its path, the open file, id, host)."""
+    host = env.host_file("taken back", b"one\n")
+    request = env.client().open_file()
+    env.dialog().pick(host)
+    path = request.path_of_one()
+    return path, env.closing(open(path, "r+b", buffering=0)), path.split(b"/")[-2].decode(), host
+
+
+def on_private_bus(env, member, *arguments):
+    bus = env.closing(GuestClient("unix:path=" + os.path.join(env.sidebus.debug, "private.sock")))
+    bus.call("/org/freedesktop/portal/documents", DOCUMENTS, member,
+             GLib.Variant("(" + "".join("as" if isinstance(a, list) else "s" for a in arguments)
+                          + ")", arguments), destination=DOCUMENTS)
+
+
+def still_works(file, host):
+    """What was open before stays so, in both directions."""
+    assert file.read() == b"one\n"
+    file.write(b"two\n")
+    with open(host, "rb") as f:
+        assert f.read() == b"one\ntwo\n"
+
+
+def refused(error, path, mode):
+    try:
+        open(path, mode).close()
+    except OSError as e:
+        assert e.errno == error, e
+        return
+    raise AssertionError(f"{path} can be opened")
+
+
+def test_revoked_write(env):
+    """the right to write is taken back: new opens read only, who has it open writes on"""
+    path, file, document, host = held(env)
+    on_private_bus(env, "RevokePermissions", document, "org.sidebus.vm.demo", ["write"])
+    refused(errno.EACCES, path, "r+b")
+    refused(errno.EACCES, path + b".tmp", "wb")
+    with open(path, "rb") as f:
+        assert f.read() == b"one\n"
+    still_works(file, host)
+
+
+def test_revoked(env):
+    """all rights are taken back: the path is gone at once, who has it open reads and writes on"""
+    path, file, document, host = held(env)
+    on_private_bus(env, "RevokePermissions", document, "org.sidebus.vm.demo",
+                   ["read", "write", "grant-permissions", "delete"])
+    refused(errno.ENOENT, path, "rb")
+    assert document not in env.sidebus.exported()
+    still_works(file, host)
+
+
+def test_deleted(env):
+    """the document is deleted: the same; picked again, the file is a document anew"""
+    path, file, document, host = held(env)
+    on_private_bus(env, "Delete", document)
+    refused(errno.ENOENT, path, "rb")
+    assert document not in env.sidebus.exported()
+    still_works(file, host)
+    request = env.client().open_file()
+    env.dialog().pick(host)
+    with open(request.path_of_one(), "rb") as f:
+        assert f.read() == b"one\ntwo\n"
+
+
+def test_taken_back_by_stop(env):
+    """a stop ends what is held open, too"""
+    sidebus = env.own_sidebus()
+    client = env.closing(GuestClient(env.own_agent(sidebus).address))
+    request = client.open_file()
+    env.dialog().pick(env.host_file("held", b"one\n"))
+    fd = os.open(request.path_of_one(), os.O_RDONLY)
+    assert sidebus.stop() == 0
+    for end in (lambda: os.read(fd, 1), lambda: os.close(fd)):
+        try:
+            end()
+        except OSError as e:
+            assert e.errno == errno.ENOTCONN, e
+        else:
+            raise AssertionError("still readable")
 
 
 def test_gone(env):
