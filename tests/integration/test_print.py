@@ -3,9 +3,11 @@
 
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
+import textwrap
 import threading
 import xml.etree.ElementTree
 
@@ -218,6 +220,20 @@ def test_c(env):
     done = subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c", "-"],
                           input=source, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_readme(env):
+    """README.md shows what it prints"""
+    with open(os.path.join(env.source, "README.md"), encoding="utf-8") as f:
+        page = f.read()
+    remark = re.compile(r"<!--.*?-->\n|/\*.*?\*/\n|^#[^\n]*\n", re.DOTALL | re.MULTILINE)
+    for name in FORMATS[:-1]:
+        address = KERNEL if name in ("qemu", "libvirt", "crosvm") else \
+            "unix:/home/me/vms/web/vsock_7000"
+        done = run_print(env, name, "--cid", "42", "--listen", address,
+                         extra_env={"XDG_RUNTIME_DIR": "/run/user/1000"})
+        text = textwrap.indent(remark.sub("", done.stdout), "    ")
+        assert text.strip() and text in page, f"README.md lacks\n{text}"
 
 
 # --- what it does not do -------------------------------------------------------------------------
