@@ -188,7 +188,7 @@ class Desktop:
                "HOME": HOME if user == "person" else "/root"}
         if user == "person":
             env.update(XDG_RUNTIME_DIR=RUNTIME,
-                       DBUS_SESSION_BUS_ADDRESS=f"unix:path={RUNTIME}/bus", **SCRIPTED)
+                       DBUS_SESSION_BUS_ADDRESS=f"unix:path={RUNTIME}/bus")
         return env
 
     def enter(self, argv, user="person", env=None):

@@ -15,6 +15,7 @@ everything it is made from here.  Another key builds it anew.  As root only.
 python3 -B -m rig.images BUILD (in tests/) builds them all.
 """
 
+import fcntl
 import glob
 import hashlib
 import inspect
@@ -28,7 +29,8 @@ import zlib
 
 from . import foreign
 
-RELEASES = ("bookworm", "trixie")  # in their order: what is built on one runs on the later
+# Debian's, in their order: what is built on one runs on the later.
+RELEASES = {"bookworm": 12, "trixie": 13}
 
 # What systemd needs to be an ordinary system, in a VM and in a container.
 BASE = ("systemd", "systemd-sysv", "dbus", "dbus-bin", "dbus-user-session", "libpam-systemd", "kmod",
@@ -105,8 +107,8 @@ def releases():
     """Those on which a package that was built here can be installed."""
     here = machine_release()
     if here not in RELEASES:
-        raise RuntimeError(f"the VM tests know Debian {' and '.join(RELEASES)}, not {here}")
-    return RELEASES[RELEASES.index(here):]
+        raise RuntimeError(f"the VM tests know Debian's {' and '.join(RELEASES)}, not {here}")
+    return [name for name, number in RELEASES.items() if number >= RELEASES[here]]
 
 
 def run(*argv, **arguments):
@@ -127,7 +129,7 @@ def write(path, text, mode=0o644):
 
 def _packages(words, release):
     """Those marked with ? only where the release has them: since Debian 13."""
-    return [word.rstrip("?") for word in words if not word.endswith("?") or release != RELEASES[0]]
+    return [word.rstrip("?") for word in words if not word.endswith("?") or RELEASES[release] > 12]
 
 
 def make_tree(tree, release, words, user):
@@ -178,6 +180,8 @@ class Modules:
     """The modules of an unpacked kernel package."""
 
     def __init__(self, unpacked):
+        if not os.path.exists(os.path.join(unpacked, "lib")):
+            os.symlink("usr/lib", os.path.join(unpacked, "lib"))
         self.top = glob.glob(os.path.join(unpacked, "lib/modules/*"))[0]
         self.release = os.path.basename(self.top)
         run("depmod", "-b", unpacked, self.release)
@@ -244,6 +248,11 @@ def pack(tree, output, *leave_out):
         "-quiet", "-no-progress", *(["-wildcards", "-e", *leave_out] if leave_out else []))
 
 
+def recipe(*parts):
+    """What a tree is made from besides its own lists: another way to make it is another image."""
+    return (LEAVE_OUT, MASKED, *(inspect.getsource(part) for part in parts))
+
+
 # --- the images ---------------------------------------------------------------------------------
 
 GUEST_FILES = {
@@ -276,6 +285,12 @@ class Images:
 
     def _have(self, name, make, *made_from):
         """The directory of an image; make(directory) fills a new one."""
+        os.makedirs(self.top, exist_ok=True)
+        with open(os.path.join(self.top, "lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._have_locked(name, make, made_from)
+
+    def _have_locked(self, name, make, made_from):
         key = hashlib.sha256(repr(made_from).encode()).hexdigest()
         path = os.path.join(self.top, name)
         try:
@@ -301,7 +316,9 @@ class Images:
 
     def guest(self):
         release = machine_release()
-        made_from = (release, GUEST, GUEST_FILES, BOOT_MODULES, MODULES, INIT, _recipe())
+        made_from = (release, GUEST, GUEST_FILES, BOOT_MODULES, MODULES, INIT,
+                     recipe(make_tree, make_initramfs, pack, uncompressed, Modules,
+                            Images._make_guest))
         return Guest(self._have(f"guest-{release}", lambda d: self._make_guest(d, release),
                                 *made_from))
 
@@ -332,7 +349,7 @@ class Images:
             make_tree(tree, release, DESKTOP, "person")
             for name, text in DESKTOP_FILES.items():
                 write(os.path.join(tree, name), text)
-        made_from = (release, DESKTOP, DESKTOP_FILES, _recipe())
+        made_from = (release, DESKTOP, DESKTOP_FILES, recipe(make_tree))
         return os.path.join(self._have(f"desktop-{release}", make, *made_from), "tree")
 
     def tools(self):
@@ -347,12 +364,6 @@ class Images:
         self.guest()
         for release in releases():
             self.desktop(release)
-
-
-def _recipe():
-    """What every tree is made from besides its own lists."""
-    parts = (make_tree, make_initramfs, pack, uncompressed, Modules, Images._make_guest)
-    return (LEAVE_OUT, MASKED, *(inspect.getsource(part) for part in parts))
 
 
 if __name__ == "__main__":

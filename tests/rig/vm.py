@@ -38,6 +38,7 @@ class Layers:
 
     def __init__(self, directory, images, packages, source):
         self.directory = directory
+        os.makedirs(directory)
         self.images = images
         self.packages = packages
         self.source = source

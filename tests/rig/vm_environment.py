@@ -14,6 +14,7 @@ started again when a test asks for it.
 
 import os
 
+from . import linux
 from .container import own_mounts
 from .desktop import Desktop, Packages
 from .environment import Env
@@ -25,18 +26,22 @@ class VmEnv(Env):
     def __init__(self, build, source, root):
         super().__init__(build, source, root)
         own_mounts()
+        # What is written lies in memory: quick, and it goes with this process, whatever ends it.
+        linux.mount("none", self.directory_for_all(), "tmpfs", linux.MS_NOSUID, "mode=755")
         self.images = Images(build)
         self.packages = Packages(build)
-        self.layers = Layers(os.path.join(root, "layers"), self.images, self.packages, source)
+        self.layers = Layers(os.path.join(self.root, "layers"), self.images, self.packages, source)
         self.desktops = {}
         self.vms = {}
         self.last = None
         self.told = {}  # how much of each log there was when the test began
 
+    def directory_for_all(self):
+        self.root = self.directory()
+        return self.root
+
     def desktop(self, release="bookworm"):
         if release not in self.desktops:
-            os.makedirs(self.layers.directory, exist_ok=True)
-            self.layers.guest()
             self.desktops[release] = Desktop(
                 self.images, release, os.path.join(self.directory(), release),
                 packages=self.packages, source=self.source, layers=self.layers.directory)

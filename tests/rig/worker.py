@@ -20,6 +20,7 @@ from rig.environment import Env  # noqa: E402
 
 
 def load(path):
+    sys.path.insert(0, os.path.dirname(path))  # for what its tests share
     spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
