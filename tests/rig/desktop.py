@@ -20,7 +20,6 @@ import os
 import shlex
 import shutil
 import stat
-import sys
 
 from . import linux, virtiofsd
 from .container import Container
