@@ -15,13 +15,19 @@
 
 #define LOCK_TRIES 8 /* each finds that another instance ended just now */
 
+static char *claim_path(const char *base, uint32_t cid) {
+        char *path;
+
+        return asprintf(&path, "%s/sidebus/.cid-%u", base, cid) < 0 ? NULL : path;
+}
+
 static int make_path(char **ret, const char *base, uint32_t cid) {
         _cleanup_free_ char *dir = NULL;
         int r = place_join(&dir, base, "sidebus");
 
         if (r == 0)
                 r = make_dirs(dir);
-        if (r == 0 && asprintf(ret, "%s/.cid-%u", dir, cid) < 0)
+        if (r == 0 && !(*ret = claim_path(base, cid)))
                 r = -ENOMEM;
         return r < 0 ? log_error_errno(r, "cannot claim CID %u in %s", cid, base) : 0;
 }
@@ -70,4 +76,16 @@ void cid_release(struct cid_claim *c) {
         (void)fd_close(c->fd);
         free(c->path);
         *c = (struct cid_claim){.fd = -1};
+}
+
+void cid_cleanup(uint32_t cid) {
+        const char *base = getenv("XDG_RUNTIME_DIR");
+        struct cid_claim c = {.fd = -1};
+
+        if (cid == 0 || !base || base[0] != '/')
+                return;
+        c.path = claim_path(base, cid);
+        if (c.path && access(c.path, F_OK) == 0)
+                (void)place_lock(c.path, &c.fd);
+        cid_release(&c);
 }

@@ -22,3 +22,6 @@ enum {
 /* 0, CID_E_TAKEN, or a negative errno, logged.  Without XDG_RUNTIME_DIR there is nothing to claim. */
 int cid_claim(struct cid_claim *c, uint32_t cid, const char *vm);
 void cid_release(struct cid_claim *c);
+
+/* Removes what a killed instance left of its claim; not the claim of one that runs. */
+void cid_cleanup(uint32_t cid);

@@ -16,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
+#include "sbsupervisor/cid.h"
 #include "sbsupervisor/place.h"
 
 #define DEATH_MS        500   /* how long a socket of ours may still be open after its owner was killed */
@@ -263,5 +264,7 @@ static int cleanup_runtime_dir(const struct config *c) {
 int instance_cleanup(const struct config *c) {
         int r = cleanup_runtime_dir(c);
 
+        if (r == 0)
+                cid_cleanup(c->cid);
         return r == 0 ? state_cleanup(c) : r;
 }
