@@ -45,12 +45,13 @@ def _cgroups():
     return found
 
 
-def _remove_stale(parent):
-    """Cgroups of runs that were killed too hard to clean up."""
-    for name in os.listdir(parent):
-        match = re.fullmatch(CGROUP + r"-(\d+)-.*", name)
-        if match and status(int(match[1])) is None:
-            _remove_tree(os.path.join(parent, name))
+def remove_stale():
+    """Cgroups of containers whose maker was killed too hard to clean up."""
+    for parent in _cgroups():
+        for name in os.listdir(parent):
+            match = re.fullmatch(CGROUP + r"-(\d+)-.*", name)
+            if match and status(int(match[1])) is None:
+                _remove_tree(os.path.join(parent, name))
 
 
 def _remove_tree(cgroup):
@@ -89,8 +90,8 @@ class Container(Notifying):
         os.makedirs(scratch, exist_ok=True)
         self.name = f"sb-{os.getpid()}-{name}"
         self.cgroups = []
+        remove_stale()
         for parent in _cgroups():
-            _remove_stale(parent)
             self.cgroups.append(os.path.join(parent, f"{CGROUP}-{os.getpid()}-{name}"))
             os.mkdir(self.cgroups[-1])
         argv = ["sh", "-c", IN_CGROUP, "sh", *self.cgroups, "--",
