@@ -93,8 +93,10 @@ class Container(Notifying):
         remove_stale()
         for parent in _cgroups():
             self.cgroups.append(os.path.join(parent, f"{CGROUP}-{os.getpid()}-{name}"))
-            os.mkdir(self.cgroups[-1])
+            os.makedirs(self.cgroups[-1], exist_ok=True)
         argv = ["sh", "-c", IN_CGROUP, "sh", *self.cgroups, "--",
+                # It is powered off when its maker dies.
+                "setpriv", "--pdeathsig", "TERM",
                 "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit",
                 "--notify-ready=yes", "--console=read-only", "--private-network",
                 "--link-journal=no", "--resolv-conf=off", "--timezone=off",
@@ -105,9 +107,17 @@ class Container(Notifying):
         self._start(argv, os.path.join(scratch, "console.log"), env,
                     os.path.join(scratch, "notify"))
         self.process.name = "systemd-nspawn"
-        self.wait_ready()
-        leader = re.search(r"^X_NSPAWN_LEADER_PID=(\d+)$", self.notify.read(), re.MULTILINE)
-        self.leader = int(leader[1])
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def leader(self):
+        """The pid of its PID 1; None before it has one."""
+        said = re.search(r"^X_NSPAWN_LEADER_PID=(\d+)$", self.notify.read(), re.MULTILINE)
+        return int(said[1]) if said else None
 
     def path(self, path):
         """A path in there as seen from here; of no use where it leads over symbolic links."""
@@ -149,9 +159,11 @@ class Container(Notifying):
         return not self.process.running()
 
     def kill(self):
+        if self.leader and status(self.leader):
+            os.kill(self.leader, signal.SIGKILL)
         self.process.kill()
         self.notify.close()
         wait_for("the container's processes to end",
-                 lambda: _reap() or status(self.leader) is None)
+                 lambda: _reap() or not self.leader or status(self.leader) is None)
         for cgroup in self.cgroups:
             _remove_tree(cgroup)

@@ -33,8 +33,8 @@ from . import foreign
 RELEASES = {"bookworm": 12, "trixie": 13}
 
 # What systemd needs to be an ordinary system, in a VM and in a container.
-BASE = ("systemd", "systemd-sysv", "dbus", "dbus-bin", "dbus-user-session", "libpam-systemd", "kmod",
-        "procps", "passwd", "util-linux", "iproute2", "python3", "python3-gi", "python3-dbus",
+BASE = ("systemd", "systemd-sysv", "dbus", "dbus-bin", "dbus-user-session", "libpam-systemd",
+        "kmod", "procps", "passwd", "util-linux", "iproute2", "python3", "python3-gi", "python3-dbus",
         "gir1.2-glib-2.0", "gir1.2-gtk-3.0", "libglib2.0-bin", "xvfb", "fonts-dejavu-core",
         "xdg-desktop-portal", "fuse3", "libseccomp2", "libcap-ng0", "libdbus-1-3", "libsystemd0")
 GUEST = (*BASE, "udev", "qemu-guest-agent", "python3-pyqt5",

@@ -141,7 +141,8 @@ def run_as_person(script, build, arguments):
     try:
         os.chmod(root, 0o755)
         os.mkdir(os.path.join(root, "dev"), 0o755)
-        copy(build, os.path.join(root, "build"), ("*.o", "*.d", "*.a", "san", "*.deb", "apt", "images"))
+        copy(build, os.path.join(root, "build"),
+             ("*.o", "*.d", "*.a", "san", "*.deb", "apt", "images"))
         copy(source, os.path.join(root, "source"),
               (".git", "__pycache__", os.path.basename(os.path.abspath(build))))
         user, groups = _make_user(root)

@@ -79,7 +79,7 @@ def printed_options(text, memory):
 
 class VM:
     def __init__(self, desktop, name, *, layers, config="", memory=768, sidebus=True, ready=True):
-        """config: more lines of its configuration.  sidebus: False: a VM that no instance serves."""
+        """config: more lines of its configuration.  sidebus: whether an instance serves it."""
         self.desktop = desktop
         self.name = name
         self.layers = layers
@@ -94,7 +94,8 @@ class VM:
         desktop.run(["mkdir", "-p", "-m", "700", f"{HOME}/vms", self.directory])
         if sidebus:
             desktop.put(f"{HOME}/.config/sidebus/{name}.conf",
-                        f"[VM]\nCID={self.cid}\nListen=unix:{self.directory}/vsock_{PORT}\n{config}")
+                        f"[VM]\nCID={self.cid}\nListen=unix:{self.directory}/vsock_{PORT}\n"
+                        + config)
         self.start(ready=ready)
 
     def file(self, name):
@@ -234,7 +235,7 @@ class VM:
     # --- in the guest -------------------------------------------------------------------------
 
     def run(self, command, user="user", input=None, env=None, timeout=60, check=True):
-        """Runs a command (list, or string for a shell) in the guest to its end; a processes.Done."""
+        """Runs a command (list, or string for a shell) in there to its end; a processes.Done."""
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
         pairs = {**(GUEST_USER if user == "user" else {}), **(env or {})}
         words = [f"{key}={value}" for key, value in pairs.items()]

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""worker.py BUILD SOURCE ROOT REPORT_FD FILE TEST...: runs tests of one file of tests/integration or vm.
+"""worker.py BUILD SOURCE ROOT REPORT_FD FILE TEST...: runs tests of a file of integration or vm.
 
 Each test is said on REPORT_FD as a JSON line when it begins and when it has ended, so that the
 runner can kill a test that hangs and start a new worker for the rest.
