@@ -27,7 +27,8 @@ class VmEnv(Env):
         super().__init__(build, source, root)
         own_mounts()
         # What is written lies in memory: quick, and it goes with this process, whatever ends it.
-        linux.mount("none", self.directory_for_all(), "tmpfs", linux.MS_NOSUID, "mode=755")
+        self.root = self.directory()
+        linux.mount("none", self.root, "tmpfs", linux.MS_NOSUID, "mode=755")
         self.images = Images(build)
         self.packages = Packages(build)
         self.layers = Layers(os.path.join(self.root, "layers"), self.images, self.packages, source)
@@ -35,10 +36,6 @@ class VmEnv(Env):
         self.vms = {}
         self.last = None
         self.told = {}  # how much of each log there was when the test began
-
-    def directory_for_all(self):
-        self.root = self.directory()
-        return self.root
 
     def desktop(self, release="bookworm"):
         if release not in self.desktops:
