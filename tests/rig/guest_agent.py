@@ -88,7 +88,7 @@ class GuestAgent:
 
     def __init__(self, path):
         self.lines = Lines(path)
-        self.lock = threading.Lock()  # a question and its answer
+        self.lock = threading.RLock()  # a question and its answer
         self.in_step = False  # no answer to something older is on its way
 
     def close(self):
@@ -96,6 +96,10 @@ class GuestAgent:
 
     def answers(self, seconds):
         """Whether it answers within so many seconds; what it said before is dropped."""
+        with self.lock:
+            return self._in_step(seconds)
+
+    def _in_step(self, seconds):
         self.in_step = False
         mark = random.getrandbits(31)
         self.lines.send({"execute": "guest-sync-delimited", "arguments": {"id": mark}})
@@ -109,14 +113,15 @@ class GuestAgent:
                 return True
 
     def command(self, name, seconds=60, **arguments):
-        if not self.in_step and not self.answers(seconds * scale()):
-            raise Timeout(f"the guest agent does not answer; to be asked: {name}")
-        names = {key.replace("_", "-"): value for key, value in arguments.items()}
-        self.lines.send({"execute": name, "arguments": names})
-        answer = self.lines.receive(time.monotonic() + seconds * scale())
-        if answer is None:
-            self.in_step = False
-            raise Timeout(f"the guest agent does not answer to {name}")
+        with self.lock:
+            if not self.in_step and not self.answers(seconds * scale()):
+                raise Timeout(f"the guest agent does not answer; to be asked: {name}")
+            names = {key.replace("_", "-"): value for key, value in arguments.items()}
+            self.lines.send({"execute": name, "arguments": names})
+            answer = self.lines.receive(time.monotonic() + seconds * scale())
+            if answer is None:
+                self.in_step = False
+                raise Timeout(f"the guest agent does not answer to {name}")
         return _value(answer, name)
 
     def run(self, argv, *, data=None, timeout=60):
