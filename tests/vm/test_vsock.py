@@ -20,6 +20,7 @@ TESTS = OURS + "/guest/vsock_host.py"
 # The programs as their packages installed them, where the rig looks for them.
 PREPARE = f"""
 set -e
+rm -rf {SCRATCH}
 modprobe -a vhost_vsock vsock_loopback
 chmod 666 /dev/vhost-vsock
 mkdir -p {SCRATCH}/build/tests {SCRATCH}/root
@@ -58,13 +59,13 @@ class Inside:
         self.report = f"{SCRATCH}/report{self.runs}"
         self.output = f"{SCRATCH}/output{self.runs}"
         patience = f"SIDEBUS_TEST_PATIENCE={6 * scale()}"  # the machine is emulated
-        self.vm.run(f"touch {self.report} {self.output}; {patience} setsid python3 -B "
-                    f"{OURS}/rig/worker.py {SCRATCH}/build {OURS} {SCRATCH}/root 3 {TESTS} "
-                    f"{' '.join(names)} 3>{self.report} >{self.output} 2>&1 </dev/null; "
-                    f"echo '{{\"over\": true}}' >>{self.report} &")
+        self.vm.run(f"touch {self.report}; {{ {patience} python3 -B {OURS}/rig/worker.py "
+                    f"{SCRATCH}/build {OURS} {SCRATCH}/root 3 {TESTS} {' '.join(names)} "
+                    f"3>{self.report}; echo '{{\"over\": true}}' >>{self.report}; "
+                    f"}} >{self.output} 2>&1 </dev/null &")
 
     def result(self, name):
-        """How a test went, once it has ended; what it is about begins with the name it has there."""
+        """How a test went, once it has ended."""
         def ended():
             lines = self.vm.get(self.report).decode().splitlines(keepends=True)
             events = [json.loads(line) for line in lines if line.endswith("\n")]
@@ -80,8 +81,13 @@ inside = None
 
 def passed(env, name):
     global inside
-    if inside is None or not inside.vm.running():
-        inside = Inside(env)
+    if inside is None:
+        try:
+            inside = Inside(env)
+        except Exception as e:
+            inside = e  # what failed once is not tried again for each test
+    if isinstance(inside, Exception):
+        raise inside
     if name in UNLOAD:
         inside.vm.run(UNLOAD[name], user="root")
         inside.start(name)
