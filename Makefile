@@ -217,7 +217,8 @@ uninstall: ## remove what install put there
 # --- Debian packages: $(O)/deb/*.deb -----------------------------------------------------------------
 DEB_SOURCES := Makefile VERSION LICENSE README.md NEWS.md $(wildcard docs/*.md) $(C_FILES) \
                $(wildcard $(addsuffix /*.h,$(SOURCE_DIRS)) $(addsuffix /*.[58],$(SOURCE_DIRS)) \
-                 systemd/*.* systemd/*/*.in debian/* debian/source/*)
+                 systemd/*.* systemd/*/*.in debian/source/*) \
+               $(filter-out debian/source,$(wildcard debian/*))
 # The newest change, so that the same sources make the same packages.
 DEB_DATE     = $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y NEWS.md)
 .PHONY: deb lintian packages-deb
