@@ -64,7 +64,7 @@ static void complain(struct listener *l, int e, const struct sockaddr_vm *vm) {
         if (e == ADMISSION_E_CID)
                 (void)snprintf(whose, sizeof(whose), " (%u), but from %u", l->cid, vm->svm_cid);
         if (l->n_refused > 1)
-                (void)snprintf(more, sizeof(more), "; refused since the last line: %u", l->n_refused);
+                (void)snprintf(more, sizeof(more), "; since the last line: %u", l->n_refused);
         log_warning("connection refused: %s%s%s", admission_strerror(e), whose, more);
         l->quiet_until = l->router->loop.now + LIMIT_REFUSED_SECONDS * 1000;
         l->n_refused = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbrouter/liveness.h"
 
+#include <errno.h>
 #include <sys/socket.h>
 #include <linux/vm_sockets.h>
 
@@ -13,11 +14,12 @@
  * break the promise on which bytes are on their way.
  */
 static int say_buffer_size(struct connection *c) {
+        static const int options[] = {SO_VM_SOCKETS_BUFFER_MAX_SIZE, SO_VM_SOCKETS_BUFFER_SIZE};
         uint64_t size = LIMIT_VSOCK_BUFFER + ++c->n_probes;
 
-        if (setsockopt(c->source.fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &size, sizeof(size)) < 0 ||
-            setsockopt(c->source.fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof(size)) < 0)
-                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(options); i++)
+                if (setsockopt(c->source.fd, AF_VSOCK, options[i], &size, sizeof(size)) < 0)
+                        return -errno;
         return 0;
 }
 

@@ -109,17 +109,17 @@ static int check(int r, const char *what) {
 /* Addresses of the guest are ours: one region, mapped to itself. */
 static void share_memory(struct machine *m) {
         size_t size = N_RINGS * (RING_BYTES + RING_SIZE * PACKET_BYTES);
-        struct {
-                struct vhost_memory head;
-                struct vhost_memory_region region;
-        } table = {.head.nregions = 1};
+        _cleanup_free_ struct vhost_memory *table =
+                calloc(1, sizeof(*table) + sizeof(table->regions[0]));
 
+        assert(table);
+        table->nregions = 1;
         m->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (m->memory == MAP_FAILED)
                 die("mmap");
-        table.region.guest_phys_addr = table.region.userspace_addr = (uintptr_t)m->memory;
-        table.region.memory_size = size;
-        check(ioctl(m->device, VHOST_SET_MEM_TABLE, &table), "VHOST_SET_MEM_TABLE");
+        table->regions[0].guest_phys_addr = table->regions[0].userspace_addr = (uintptr_t)m->memory;
+        table->regions[0].memory_size = size;
+        check(ioctl(m->device, VHOST_SET_MEM_TABLE, table), "VHOST_SET_MEM_TABLE");
 }
 
 static void ring_give(struct ring *r, unsigned slot, uint32_t n, uint16_t flags) {
