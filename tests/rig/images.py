@@ -34,9 +34,10 @@ RELEASES = {"bookworm": 12, "trixie": 13}
 
 # What systemd needs to be an ordinary system, in a VM and in a container.
 BASE = ("systemd", "systemd-sysv", "dbus", "dbus-bin", "dbus-user-session", "libpam-systemd",
-        "kmod", "procps", "passwd", "util-linux", "iproute2", "python3", "python3-gi", "python3-dbus",
-        "gir1.2-glib-2.0", "gir1.2-gtk-3.0", "libglib2.0-bin", "xvfb", "fonts-dejavu-core",
-        "xdg-desktop-portal", "fuse3", "libseccomp2", "libcap-ng0", "libdbus-1-3", "libsystemd0")
+        "kmod", "procps", "passwd", "util-linux", "iproute2", "python3", "python3-gi",
+        "python3-dbus", "gir1.2-glib-2.0", "gir1.2-gtk-3.0", "libglib2.0-bin", "xvfb",
+        "fonts-dejavu-core", "xdg-desktop-portal", "fuse3", "libseccomp2", "libcap-ng0",
+        "libdbus-1-3", "libsystemd0")
 GUEST = (*BASE, "udev", "qemu-guest-agent", "python3-pyqt5",
          "qt5-xdgdesktopportal-platformtheme")
 DESKTOP = (*BASE, "qemu-system-x86", "xdg-desktop-portal-gtk", "xdotool", "imagemagick",
