@@ -97,9 +97,9 @@ class GuestAgent:
     def answers(self, seconds):
         """Whether it answers within so many seconds; what it said before is dropped."""
         with self.lock:
-            return self._in_step(seconds)
+            return self._synchronise(seconds)
 
-    def _in_step(self, seconds):
+    def _synchronise(self, seconds):
         self.in_step = False
         mark = random.getrandbits(31)
         self.lines.send({"execute": "guest-sync-delimited", "arguments": {"id": mark}})

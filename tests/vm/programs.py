@@ -11,6 +11,8 @@ import os
 import threading
 import time
 
+from rig.processes import wait_for
+
 GUEST = "/opt/sidebus-test/guest"
 DOCUMENTS = "/run/sidebus/doc"
 BUS = "unix:path=/run/sidebus/bus"
@@ -77,6 +79,26 @@ class Asking:
     def __exit__(self, kind, error, _trace):
         if kind and self.done:
             error.add_note(f"{self.argv} had ended: {self.done}")
+
+
+# --- times, which are told and not judged --------------------------------------------------------
+
+def first_call(env, vm):
+    """A guest that has just been started: its first program starts sbagent, and is answered."""
+    wait_for("the guest", lambda: vm.agent.answers(1), 300)
+    before = vm.run("systemctl is-active sbagent.socket sbagent.service", check=False).out.split()
+    assert before == ["active", "inactive"], before
+    assert call(vm, GET_VERSION).startswith("u ")
+    env.note(f"boot to first portal call: {time.monotonic() - vm.started:.1f} s from QEMU's start")
+    assert vm.run("systemctl is-active sbagent.service").out.strip() == "active"
+    vm.wait_ready()
+
+
+def round_trip(env, vm, desktop):
+    command = [f"{GUEST}/round_trip.py", "200"]
+    guest, host = int(call(vm, command)), int(desktop.run(command).out)
+    env.note(f"Properties.Get, median of 200: {guest} us from the guest, {host} us on the host")
+    assert guest > 0 and host > 0
 
 
 # --- documents ---------------------------------------------------------------------------------

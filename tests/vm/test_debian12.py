@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import time
 
 import programs
 from programs import DOCUMENTS, ENVIRONMENT, GET_VERSION, Asking, call, host_file, opened
@@ -147,14 +146,7 @@ def test_system_unit(env):
 def test_first_call(env):
     """the guest boots; sbagent starts with the first program, whose call is answered"""
     vm, _ = web(env, ready=False)
-    wait_for("the guest", lambda: vm.agent.answers(1), 300)
-    before = vm.run("systemctl is-active sbagent.socket sbagent.service", check=False).out.split()
-    assert before == ["active", "inactive"], before
-    assert call(vm, GET_VERSION).startswith("u ")
-    env.note(f"boot to the first portal call: {time.monotonic() - vm.started:.1f} s from QEMU's start")
-    after = vm.run("systemctl is-active sbagent.service").out.split()
-    assert after == ["active"], after
-    vm.wait_ready()
+    programs.first_call(env, vm)
 
 
 def test_guest_units(env):
@@ -232,10 +224,7 @@ def test_gdbus(env):
 def test_round_trip(env):
     """the round trip of a Properties.Get from the guest, beside the host's own"""
     vm, desktop = web(env)
-    command = [f"{programs.GUEST}/round_trip.py", "200"]
-    guest, host = int(call(vm, command)), int(desktop.run(command).out)
-    env.note(f"Properties.Get, median of 200: {guest} us from the guest, {host} us on the host")
-    assert guest > 0 and host > 0
+    programs.round_trip(env, vm, desktop)
 
 
 # --- documents -----------------------------------------------------------------------------------
@@ -440,7 +429,8 @@ def test_crash_while_writing(env):
     host = "/home/person/Documents/two/log.txt"
     guest, = programs.granted(vm, desktop, "save", host)
     vm.run(["systemd-run", "--uid=1000", f"{programs.GUEST}/write_on.sh", guest], user="root")
-    wait_for("the guest to write", lambda: lines_so_far(desktop.get(host)) > 100, 60)
+    wait_for("the guest to write", lambda: lines_so_far(desktop.run(
+        ["cat", host], check=False).out.encode()) > 100, 60)
     before = desktop.run("pgrep -u person -f '[v]irtiofsd --fd'").out.split()
     vm.kill()
     assert lines_so_far(desktop.get(host)) > 100

@@ -4,11 +4,52 @@
 The tests share the boot of one VM, "web".
 """
 
+import programs
 import screenshot
 
 
-def web(env):
-    return env.vm(env.desktop(release="trixie"), "web", config="Label=Web\n")
+def web(env, ready=True):
+    return env.vm(env.desktop(release="trixie"), "web", config="Label=Web\n", ready=ready)
+
+
+# --- the programs that Debian 12's portal serves are served by this one, too ----------------------
+
+def test_first_call(env):
+    """the guest boots; sbagent starts with the first program, whose call is answered"""
+    programs.first_call(env, web(env, ready=False))
+
+
+def test_round_trip(env):
+    """the round trip of a Properties.Get from the guest, beside the host's own"""
+    vm = web(env)
+    programs.round_trip(env, vm, vm.desktop)
+
+
+def test_gtk(env):
+    """GTK 3's own file chooser: open, open several, save, a directory, cancel"""
+    vm = web(env)
+    programs.start_screen(vm)
+    programs.uses_chooser(vm, vm.desktop, "GTK", "gtk_chooser.py")
+
+
+def test_qt(env):
+    """Qt 5's own file chooser: open, open several, save, a directory, cancel"""
+    vm = web(env)
+    programs.uses_chooser(vm, vm.desktop, "Qt", "qt_chooser.py")
+
+
+def test_shell(env):
+    """a shell script: open, open several, save, a directory, cancel"""
+    vm = web(env)
+    programs.uses_chooser(vm, vm.desktop, "shell", "shell_chooser.sh")
+
+
+def test_gdbus(env):
+    """gdbus: open, open several, save, a directory; it leaves, and its dialog is closed"""
+    vm = web(env)
+    programs.uses_chooser(vm, vm.desktop, "gdbus", "gdbus_chooser.sh",
+                          actions=programs.ACTIONS[:-1])
+    programs.cut_short(vm, vm.desktop)
 
 
 # --- on a screen, with GTK's own dialog: the person at the keyboard -----------------------------
