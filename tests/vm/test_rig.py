@@ -17,7 +17,8 @@ def test_desktop(env):
     desktop.put("/home/person/a b/ä", b"\0\xff" * 70000, mode=0o600)
     assert desktop.get("/home/person/a b/ä") == b"\0\xff" * 70000
     assert desktop.run("stat -c '%U %a' 'a b/ä'").out == "person 600\n"
-    state = desktop.run(["systemctl", "--user", "is-system-running"], check=False)
+    state = desktop.run(["systemctl", "--user", "is-system-running", "--wait"],
+                        check=False)
     assert state.out == "running\n", state
 
 
@@ -35,7 +36,7 @@ def test_command_that_hangs(env):
     """A command that hangs is ended, and so is what it started"""
     desktop = env.desktop(RELEASE)
     try:
-        desktop.run(["sh", "-c", "echo begun; sleep 9876; true"], timeout=1)
+        desktop.run(["sh", "-c", "echo begun; sleep 9876; true"], timeout=5)
     except AssertionError as e:
         assert "did not end" in str(e) and "begun" in str(e), e
     else:
