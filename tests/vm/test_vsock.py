@@ -64,14 +64,21 @@ class Inside:
                     f"3>{self.report}; echo '{{\"over\": true}}' >>{self.report}; "
                     f"}} >{self.output} 2>&1 </dev/null &")
 
+    def over(self):
+        """Whether the process has ended; reads what it reported."""
+        lines = self.vm.get(self.report).decode().splitlines(keepends=True)
+        events = [json.loads(line) for line in lines if line.endswith("\n")]
+        self.results.update({e["end"]: e for e in events if "end" in e})
+        return any("over" in e for e in events)
+
+    def unload(self, command):
+        """Takes modules out; a stream that was closed holds them for some seconds more."""
+        wait_for("the tests in the VM to end", self.over, 600)
+        wait_for(command, lambda: self.vm.run(command, user="root", check=False).status == 0, 60)
+
     def result(self, name):
         """How a test went, once it has ended."""
-        def ended():
-            lines = self.vm.get(self.report).decode().splitlines(keepends=True)
-            events = [json.loads(line) for line in lines if line.endswith("\n")]
-            self.results.update({e["end"]: e for e in events if "end" in e})
-            return name in self.results or any("over" in e for e in events)
-        wait_for(f"{name} in the VM", ended, 600)
+        wait_for(f"{name} in the VM", lambda: self.over() or name in self.results, 600)
         assert name in self.results, "it was not run:\n" + self.vm.get(self.output).decode()
         return self.results[name]
 
@@ -89,7 +96,7 @@ def passed(env, name):
     if isinstance(inside, Exception):
         raise inside
     if name in UNLOAD:
-        inside.vm.run(UNLOAD[name], user="root")
+        inside.unload(UNLOAD[name])
         inside.start(name)
     problem = inside.result(name)["problem"]
     assert problem is None, "in the VM:\n" + problem
