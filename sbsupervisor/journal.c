@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 /* Part of the log's state, like the level: every line of this process is about this VM. */
 static const char *vm_name = "";
 static bool to_journal;
+static char *user_unit; /* or NULL */
 
 /* JOURNAL_STREAM is inherited by what redirects stderr, too: the inode decides (systemd.exec(5)). */
 static bool stderr_is_journal(void) {
@@ -36,7 +38,8 @@ void journal_line(const char *process, int priority, const char *text) {
         if (to_journal) {
                 (void)sd_journal_send("MESSAGE=%s", text, "PRIORITY=%i", priority, "SIDEBUS_VM=%s",
                                       vm_name, "SIDEBUS_PROCESS=%s", process,
-                                      "SYSLOG_IDENTIFIER=%s", process, NULL);
+                                      "SYSLOG_IDENTIFIER=%s", process,
+                                      user_unit ? "USER_UNIT=%s" : NULL, user_unit, NULL);
                 return;
         }
         n = snprintf(line, sizeof(line), "%s[%s]: %s\n", process, vm_name, text);
@@ -50,10 +53,17 @@ static void own_line(int priority, const char *text) {
         journal_line("sbsupervisor", priority, text);
 }
 
+/*
+ * The journal looks for the unit of a process that may have ended by then: what is said last, like
+ * why it did not start, would be missing from "systemctl --user status".  So it is said here.
+ */
 void journal_init(const char *vm) {
-        vm_name = vm;
+        vm_name = vm ?: "";
         to_journal = stderr_is_journal();
-        log_set_sink(own_line);
+        if (to_journal && !user_unit)
+                (void)sd_pid_get_user_unit(0, &user_unit);
+        if (vm || to_journal)
+                log_set_sink(own_line);
 }
 
 int log_budget_take(struct log_budget *b, uint64_t now, unsigned *ret_dropped) {

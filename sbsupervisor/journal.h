@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* vm: borrowed for ever.  From here on log_line() goes to the journal if stderr does. */
+/* vm: borrowed for ever; NULL: not known yet.  From here on log_line() goes where stderr does. */
 void journal_init(const char *vm);
 
 /* A line of a child. */

@@ -90,6 +90,7 @@ int main(int argc, char **argv) {
         int r;
 
         log_init("sbsupervisor");
+        journal_init(NULL);
         check_tables();
         r = config_load(&s.config, argc, argv);
         if (r != 0) {
