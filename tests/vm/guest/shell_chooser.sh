@@ -7,6 +7,7 @@
 # systemd-stdio-bridge makes; messages are put together, and taken apart, as hexadecimal text.
 # What it got it prints, a JSON line for each dialog.
 set -eu
+export LC_ALL=C # characters are bytes
 
 portal=org.freedesktop.portal.Desktop
 object=/org/freedesktop/portal/desktop
@@ -16,10 +17,27 @@ die() { echo "$1" >&2; exit 1; }
 
 # --- bytes and hexadecimal text --------------------------------------------------------------
 
-to_hex() { od -An -v -tx1 | tr -d ' \n'; }
-from_hex() { printf %b "$(sed 's/../\\x&/g')"; }
-hex() { printf %s "$1" | to_hex; }
-plain() { printf %s "$1" | from_hex | tr '\0' ' '; }
+hex() {
+        local i n out=
+        for ((i = 0; i < ${#1}; i++)); do
+                printf -v n %d "'${1:i:1}"
+                printf -v n %02x $((n & 255))
+                out+=$n
+        done
+        echo "$out"
+}
+bytes() {
+        local i out=
+        for ((i = 0; i < ${#1}; i += 2)); do out+=\\x${1:i:2}; done
+        printf %b "$out"
+}
+plain() { # no shell variable holds a NUL
+        local i out=
+        for ((i = 0; i < ${#1}; i += 2)); do
+                if [ "${1:i:2}" = 00 ]; then out+=' '; else out+=\\x${1:i:2}; fi
+        done
+        printf %b "$out"
+}
 
 # align HEX BYTES, u32 NUMBER, number HEX AT: the one there, little-endian
 align() {
@@ -32,8 +50,7 @@ number() { echo $((16#${1:$2 * 2 + 6:2}${1:$2 * 2 + 4:2}${1:$2 * 2 + 2:2}${1:$2 
 
 # value HEX TYPE VALUE: with a value at its end; type is one of b, g, o, s
 value() {
-        local length
-        length=$(printf %s "$3" | wc -c)
+        local length=${#3}
         case $2 in
         b) echo "$(align "$1" 4)$(u32 "$3")" ;;
         g) echo "$1$(printf %02x "$length")$(hex "$3")00" ;;
@@ -45,8 +62,12 @@ variant() { value "$1""01$(hex "$2")00" "$2" "$3"; }
 
 # --- messages --------------------------------------------------------------------------------
 
-send() { printf %s "$1" | from_hex >&"$to"; }
-take() { dd bs=1 count="$1" status=none <&"$from" | to_hex; }
+send() { bytes "$1" >&"$to"; }
+take() {
+        local out
+        out=$(od -An -v -tx1 -N "$1" <&"$from")
+        echo "${out//[[:space:]]/}"
+}
 
 # call DESTINATION PATH INTERFACE MEMBER SIGNATURE BODY: its reply is the next in $body
 serial=0
