@@ -238,6 +238,8 @@ def test_host_changes(env):
     for content in (b"two and more", b"3", b""):
         desktop.put(host, content)
         assert vm.get(guest) == content
+    # What a program looks at before it saves: there is room.
+    assert int(vm.run(["df", "--output=avail", guest]).out.split()[-1]) > 0
     desktop.run(f"mv {host} {host}.away")
     assert vm.run(["cat", guest], check=False).status != 0
     desktop.run(f"mv {host}.away {host}")
