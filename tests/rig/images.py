@@ -138,7 +138,8 @@ def _packages(words, release):
 def make_tree(tree, release, words, user):
     """A Debian with these packages and this user, 1000, that boots to multi-user.target."""
     # In a mount namespace of its own: what it mounts there goes with it, also when it is killed.
-    run("unshare", "--mount", "--propagation", "private", "mmdebstrap", "--variant=apt", "--include=" + ",".join(_packages(words, release)),
+    run("unshare", "--mount", "--propagation", "private", "mmdebstrap", "--variant=apt",
+        "--include=" + ",".join(_packages(words, release)),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEAVE_OUT),
         '--aptopt=Apt::Install-Recommends "false"', '--aptopt=Acquire::Retries "3"',
         "--keyring=" + foreign.KEYRING, release, tree, foreign.source_line(release))
