@@ -330,7 +330,7 @@ def test_big_file(env):
 
 
 def test_names(env):
-    """names with spaces, quotes, control characters, no UTF-8, 255 bytes"""
+    """names with spaces, quotes, % and #, UTF-8, dots or a dash in front, 255 bytes"""
     vm, desktop = web(env)
     for name in ("two  words ", "100%25 #1?.txt", "it's \"$HOME\" `id`", "żółć 文件",
                  "x" * 255, "-rf", "..."):
