@@ -225,7 +225,7 @@ DEB_DATE     = $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y NEWS.md
 deb: packages-deb ## build the packages sidebus and sidebus-guest into build/deb/
 	@$(MAKE) --no-print-directory $(O)/deb/stamp
 $(O)/deb/stamp: $(DEB_SOURCES)
-	$(call say,DEB,$(@D))rm -rf $(@D) && debian/build $(@D) $(VERSION) $(DEB_DATE) $(DEB_SOURCES) && touch $@
+	$(call say,DEB,$(@D))rm -rf $(@D) && debian/build-in-copy $(@D) $(VERSION) $(DEB_DATE) $(DEB_SOURCES) && touch $@
 lintian: deb ## what lintian says about the packages
 	lintian --fail-on error,warning $(O)/deb/*.changes
 

@@ -46,12 +46,16 @@ def _can_be_copied(path):
 
 
 def copy(source, target, skip):
-    """A tree for others to read, without what the patterns in skip name."""
+    """A tree for others to read, without what the patterns in skip name.
+
+    A pattern is of a name, wherever it is; with a "/" before it, of a path from the top."""
     by_name = shutil.ignore_patterns(*skip)
 
     def ignore(directory, names):
+        paths = {name: os.path.join(directory, name) for name in names}
         return by_name(directory, names) | {
-            name for name in names if not _can_be_copied(os.path.join(directory, name))}
+            name for name, path in paths.items()
+            if "/" + os.path.relpath(path, source) in skip or not _can_be_copied(path)}
 
     shutil.copytree(source, target, symlinks=True, ignore=ignore)
     subprocess.run(["chmod", "-R", "a+rX,go-w", target], check=True)
@@ -130,6 +134,11 @@ def _watch(pid):
         return code if code >= 0 else 128 - code
 
 
+def _top(build, source):
+    """What is not to be copied with the sources, as copy() wants it: "/out" for out/san."""
+    return "/" + os.path.relpath(os.path.abspath(build), source).split(os.sep)[0]
+
+
 def run_as_person(script, build, arguments):
     """Root only: runs SCRIPT BUILD ARGUMENTS as a user made for it; its exit status.
 
@@ -144,7 +153,7 @@ def run_as_person(script, build, arguments):
         copy(build, os.path.join(root, "build"),
              ("*.o", "*.d", "*.a", "san", "*.deb", "apt", "images"))
         copy(source, os.path.join(root, "source"),
-              (".git", "__pycache__", os.path.basename(os.path.abspath(build))))
+             ("/.git", "__pycache__", "/build", _top(build, source)))
         user, groups = _make_user(root)
         argv = [sys.executable, "-B", os.path.join(root, "source", "tests", os.path.basename(script)),
                 os.path.join(root, "build"), *arguments]
