@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The unit's own line of that kind is taken back first. */
+#define OWNER(format) DROPIN_ROOTS "ExecStartPost=chown " format " /run/sidebus/bus\n"
 #define TAG_MAX 36 /* the device's configuration space: virtio 1.2, section 5.11.4 */
 
 static bool is_letter_or_digit(char c) {
@@ -53,7 +55,7 @@ static int parse_id(const char *s, size_t n, uint32_t *ret) {
 int dropin_user(const char *bytes, size_t n, char ret[DROPIN_MAX_BYTES]) {
         uint32_t uid = 0, gid = 0;
         const char *colon;
-        int r, written;
+        int r;
 
         n = without_newline(bytes, n);
         colon = memchr(bytes, ':', n);
@@ -62,9 +64,7 @@ int dropin_user(const char *bytes, size_t n, char ret[DROPIN_MAX_BYTES]) {
                 r = parse_id(colon + 1, n - (size_t)(colon - bytes) - 1, &gid);
         if (r != 0)
                 return r;
-        written = snprintf(ret, DROPIN_MAX_BYTES, "[Socket]\nSocketUser=%u\n", uid);
-        if (colon)
-                (void)snprintf(ret + written, DROPIN_MAX_BYTES - (size_t)written,
-                               "SocketGroup=%u\n", gid);
+        (void)(colon ? snprintf(ret, DROPIN_MAX_BYTES, OWNER("%u:%u"), uid, gid)
+                     : snprintf(ret, DROPIN_MAX_BYTES, OWNER("%u"), uid));
         return 0;
 }

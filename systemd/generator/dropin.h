@@ -20,5 +20,8 @@ enum {
 /* A virtio-fs tag: What= of the mount.  One newline at the end is none. */
 int dropin_tag(const char *bytes, size_t n, char ret[DROPIN_MAX_BYTES]);
 
-/* UID[:GID]: SocketUser= and SocketGroup= of the socket. */
+/* The socket stays root's. */
+#define DROPIN_ROOTS "[Socket]\nExecStartPost=\n"
+
+/* UID[:GID]: the socket's owner, who need not exist: numbers go to chown(1). */
 int dropin_user(const char *bytes, size_t n, char ret[DROPIN_MAX_BYTES]);

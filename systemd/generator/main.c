@@ -43,7 +43,7 @@ static const struct row {
          dropin_tag, {"multi-user.target.wants", "sbagent.service.wants"}, NULL},
         /* The user of whom it was meant to speak is not known, so nobody's it is. */
         {"sidebus.user", "UID or UID:GID", "sbagent.socket.d", dropin_user, {NULL, NULL},
-         "[Socket]\nSocketUser=0\n"},
+         DROPIN_ROOTS},
 };
 
 /* The journal is not there yet: the kernel's log is read into it.  A container has none. */
