@@ -168,7 +168,7 @@ SYSTEMUNITDIR ?= $(call sd-dir,systemdsystemunitdir,systemd/system)
 GENERATORDIR  ?= $(call sd-dir,systemdsystemgeneratordir,systemd/system-generators)
 SYSUSERSDIR   ?= $(call sd-dir,sysusersdir,sysusers.d)
 TMPFILESDIR   ?= $(call sd-dir,tmpfilesdir,tmpfiles.d)
-# What 252 does not know yet: ImportCredential=, RestartSteps=.
+# What 252 does not know yet: ImportCredential=.
 SYSTEMD_254   ?= $(shell $(PKG_CONFIG) --atleast-version=254 libsystemd && echo yes)
 
 UNITS       := $(patsubst systemd/%.in,$(O)/units/%,$(wildcard systemd/user/*.in systemd/system/*.in))
@@ -185,9 +185,7 @@ host-programs   = $(BINDIR)/sbsupervisor=$(O)/sbsupervisor \
                   $(foreach p,sbrouter sbportal,$(LIBEXECDIR)/$p=$(O)/$p)
 host-files      = $(call man-pages,$(wildcard $(foreach p,sbsupervisor sbrouter sbportal,$p/*.[58]))) \
                   $(USERUNITDIR)/sidebus@.service=$(O)/units/user/sidebus@.service \
-                  $(SYSTEMUNITDIR)/sidebus@.service=$(O)/units/system/sidebus@.service \
-                  $(if $(SYSTEMD_254),$(foreach d,$(USERUNITDIR) $(SYSTEMUNITDIR), \
-                    $d/sidebus@.service.d/50-backoff.conf=systemd/backoff.conf))
+                  $(SYSTEMUNITDIR)/sidebus@.service=$(O)/units/system/sidebus@.service
 guest-programs  = $(BINDIR)/sbagent=$(O)/sbagent \
                   $(GENERATORDIR)/sidebus-guest-generator=$(O)/sidebus-guest-generator
 guest-files     = $(call man-pages,$(wildcard sbagent/*.8 systemd/generator/*.8)) \
@@ -199,7 +197,7 @@ guest-files     = $(call man-pages,$(wildcard sbagent/*.8 systemd/generator/*.8)
 installed       = $(foreach f,$(host-programs) $(host-files) $(guest-programs) $(guest-files), \
                     $(DESTDIR)$(firstword $(subst =, ,$f)))
 own-directories = $(addprefix $(DESTDIR),$(LIBEXECDIR) $(DOCDIR)/sidebus-guest/examples \
-                    $(DOCDIR)/sidebus-guest $(addsuffix /sidebus@.service.d,$(USERUNITDIR) $(SYSTEMUNITDIR)))
+                    $(DOCDIR)/sidebus-guest)
 put = $(foreach f,$(2),$(INSTALL) -D -m $(1) $(lastword $(subst =, ,$f)) $(DESTDIR)$(firstword $(subst =, ,$f)) && ):
 
 .PHONY: install install-host install-guest uninstall
@@ -215,7 +213,7 @@ uninstall: ## remove what install put there
 	-rmdir --ignore-fail-on-non-empty $(wildcard $(own-directories))
 
 # --- Debian packages: $(O)/deb/*.deb -----------------------------------------------------------------
-DEB_SOURCES := Makefile VERSION LICENSE README.md NEWS.md $(wildcard docs/*.md) $(C_FILES) \
+DEB_SOURCES := Makefile VERSION LICENSE README.md NEWS.md $(wildcard docs/*) $(C_FILES) \
                $(wildcard $(addsuffix /*.h,$(SOURCE_DIRS)) $(addsuffix /*.[58],$(SOURCE_DIRS)) \
                  systemd/*.* systemd/*/*.in debian/source/*) \
                $(filter-out debian/source,$(wildcard debian/*))

@@ -79,7 +79,7 @@ def test_own_agent_crashes(env):
 
 
 def test_odd_files_in_source(env):
-    """a run by root: odd files in the source tree do not stop it; what is called build comes along"""
+    """odd files in the source tree do not stop a run by root; a file called build is in it"""
     source, target = os.path.join(env.tmp, "s"), os.path.join(env.tmp, "t")
     os.makedirs(os.path.join(source, "build"))
     os.mkdir(os.path.join(source, "d"))
