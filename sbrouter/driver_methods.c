@@ -79,10 +79,26 @@ static int list_names(struct driver_call *call) {
         return driver_return_strings(call, names, n);
 }
 
+/*
+ * This bus starts nothing, but toolkits look here for what a session has: they do not use portals
+ * that are not in it.  So it lists sbportal's names, which StartServiceByName finds running.
+ */
 static int list_activatable_names(struct driver_call *call) {
-        const char *names[] = {DRIVER_NAME};
+        struct router *r = call->r;
+        _cleanup_free_ const char **names = calloc(1 + r->names.n, sizeof(*names));
+        size_t n = 0;
 
-        return driver_return_strings(call, names, ELEMENTSOF(names));
+        if (!names)
+                return -ENOMEM;
+        names[n++] = DRIVER_NAME;
+        TABLE_FOREACH(node, &r->names) {
+                const struct name *name = LIST_OWNER(node, struct name, node);
+                const struct connection *owner = name_owner(r, name->s, name->n);
+
+                if (owner && owner->portal)
+                        names[n++] = name->s;
+        }
+        return driver_return_strings(call, names, n);
 }
 
 /* Who owns name: NULL and *ret_driver, a connection, or neither. */

@@ -159,6 +159,23 @@ def test_portal_names(env):
         "NameHasOwner", variant("(s)", "org.freedesktop.portal.Desktop")) == (False,))
 
 
+def test_portal_activatable(env):
+    """what sbportal owns is listed as activatable, and found running; what guests own is not"""
+    r = guest_bus(env)
+    portal, guest = env.closing(Client(r.peer(PORTAL), fds=True)), env.closing(r.client())
+    names = ["org.freedesktop.portal.Desktop", "org.freedesktop.portal.Documents"]
+    assert guest.ask("ListActivatableNames") == ([BUS],)
+    for name in names:
+        assert portal.ask("RequestName", variant("(su)", name, 0)) == (1,)
+    assert guest.ask("RequestName", variant("(su)", "t.T", 0)) == (1,)
+    assert sorted(guest.ask("ListActivatableNames")[0]) == [BUS, *names]
+    for name in names:
+        assert guest.ask("NameHasOwner", variant("(s)", name)) == (True,)
+        assert guest.ask("StartServiceByName", variant("(su)", name, 0)) == (2,)
+    portal.close()
+    wait_for("its names to go", lambda: guest.ask("ListActivatableNames") == ([BUS],))
+
+
 def test_listeners(env):
     """a vsock listener's CID, an owner's socket: who is let in is decided before a byte"""
     r = router(env)
