@@ -22,6 +22,7 @@
 #define RESTART_USEC     200000u   /* a VMM that reboots its guest reconnects after about a second */
 #define RESTART_MAX_USEC 30000000u /* for one that cannot live: a person who mends it need not wait long */
 #define SHORT_LIFE_USEC  1000000u  /* less: it failed; else it served somebody */
+#define SHORT_SERVICES   8u        /* VMMs in a row that may leave so soon; then it has none */
 
 /* The one line about it; then: what follows of it, or "". */
 static void report_exit(const struct proc_row *row, const siginfo_t *si, const char *then) {
@@ -43,11 +44,18 @@ static uint64_t now_usec(void) {
         return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* How long to wait now: twice as long after each failure in a row; a VMM that left is none. */
+/*
+ * How long to wait now: twice as long after each failure in a row.  A VMM that left is none; but
+ * who ends with 0 again and again, at once, had no VMM.
+ */
 static uint64_t next_delay(struct proc *p, const siginfo_t *si) {
         bool served = si->si_code == CLD_EXITED && si->si_status == 0;
 
-        if (served || p->restart_usec == 0 || now_usec() - p->started_usec >= SHORT_LIFE_USEC)
+        if (now_usec() - p->started_usec >= SHORT_LIFE_USEC)
+                p->restart_usec = p->short_services = 0;
+        else if (served)
+                served = p->short_services++ < SHORT_SERVICES;
+        if (served || p->restart_usec == 0)
                 p->restart_usec = RESTART_USEC;
         else
                 p->restart_usec *= 2;

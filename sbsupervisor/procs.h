@@ -82,6 +82,7 @@ struct proc {
         sd_event_source *exit_source, *ipc_source, *restart;
         uint64_t started_usec; /* CLOCK_MONOTONIC */
         uint64_t restart_usec; /* the last delay before a restart; doubles while it does not live */
+        unsigned short_services; /* lives in a row that were short and ended with status 0 */
 };
 
 /* Starts it; its death and its channel are watched from here on.  0 or a negative errno, logged. */
