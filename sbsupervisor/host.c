@@ -94,6 +94,13 @@ static int start_portal(struct host *h) {
                 r = sd_bus_message_append(m, "su", PORTAL_BUS_NAME, 0);
         if (r >= 0)
                 r = sd_bus_call(h->bus, m, START_SECONDS * 1000000ull, &error, NULL);
+        if (r < 0 && (r == -ETIMEDOUT || sd_bus_error_get_errno(&error) == ETIMEDOUT)) {
+                log_error("xdg-desktop-portal does not answer (%s): the journal has what it and "
+                          "its backend say; a session without a display cannot have a backend: "
+                          "start sidebus once the display is there",
+                          ESCAPED(error.message ?: strerror(-r)));
+                return -ETIMEDOUT;
+        }
         if (r < 0) {
                 log_error("xdg-desktop-portal is neither running nor can the session bus start it (%s): "
                           "install xdg-desktop-portal and your desktop's backend, such as "
