@@ -55,14 +55,15 @@ static void own_line(int priority, const char *text) {
 
 /*
  * The journal looks for the unit of a process that may have ended by then: what is said last, like
- * why it did not start, would be missing from "systemctl --user status".  So it is said here.
+ * why it did not start, would be missing from "systemctl --user status".  So it is said here.  No
+ * field says that of a system unit, but stderr does: what is wrong before there is a VM goes there.
  */
 void journal_init(const char *vm) {
         vm_name = vm ?: "";
         to_journal = stderr_is_journal();
         if (to_journal && !user_unit)
                 (void)sd_pid_get_user_unit(0, &user_unit);
-        if (vm || to_journal)
+        if (vm || user_unit)
                 log_set_sink(own_line);
 }
 
