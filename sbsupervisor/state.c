@@ -14,6 +14,8 @@
 #include "common/log.h"
 #include "sbsupervisor/place.h"
 
+#define STATE_E_NEW 2 /* beside STATE_E_*, in here: it has no app-id yet, and may get one */
+
 /* --- the VM's ids, fixed at the first start --------------------------------------------------- */
 
 /* The id, then the name of the VM that it was made from. */
@@ -50,27 +52,30 @@ static int make_app_id(struct state *s, const char *path) {
         return r < 0 ? log_error_errno(r, "cannot write %s", path) : 0;
 }
 
-/* A directory with an app-id of ours was empty once; without one it must be so now. */
-static int load_app_id(struct state *s) {
+/*
+ * A directory with an app-id of ours was empty once; without one it must be so now: STATE_E_NEW.
+ * Changes nothing.
+ */
+static int find_app_id(struct state *s, const char *path) {
         static const char *const beginnings[] = {"lock", "app-id", "app-id.new", NULL};
-        _cleanup_free_ char *path = NULL;
         char text[APP_ID_MAX + VM_NAME_MAX + 3];
-        ssize_t n;
-        int r = place_join(&path, s->config->state_dir, "app-id");
 
-        if (r < 0)
-                return r;
-        n = place_read(path, text, sizeof(text));
-        if (n > 0)
-                return check_app_id(s, path, text);
-        if (n < 0 && n != -ENOENT)
-                return log_error_errno((int)n, "cannot read %s", path);
-        if (place_count(s->config->state_dir, beginnings) != 0) {
-                log_error("%s holds files that are not of sidebus: choose another --state-dir, or "
-                          "empty it", s->config->state_dir);
-                return -EEXIST;
+        s->app_id[0] = '\0';
+        /* Twice: another instance may have made its app-id, and more, between the two looks. */
+        for (unsigned k = 0; k < 2; k++) {
+                ssize_t n = place_read(path, text, sizeof(text));
+
+                if (n > 0)
+                        return check_app_id(s, path, text);
+                if (n < 0 && n != -ENOENT)
+                        return log_error_errno((int)n, "cannot read %s", path);
+                n = place_count(s->config->state_dir, beginnings);
+                if (n == 0 || n == -ENOENT) /* gone: whoever locks it finds out */
+                        return STATE_E_NEW;
         }
-        return make_app_id(s, path);
+        log_error("%s holds files that are not of sidebus: choose another --state-dir, or empty it",
+                  s->config->state_dir);
+        return -EEXIST;
 }
 
 static int load_machine_id(struct state *s) {
@@ -165,15 +170,28 @@ static int lock_state_dir(const struct config *c, int *ret_fd) {
         return r == PLACE_E_LOCKED ? STATE_E_RUNNING : r;
 }
 
+/* Looks before it locks: a directory of the person's does not even get a lock. */
+static int claim(struct state *s) {
+        _cleanup_free_ char *path = NULL;
+        int r = place_join(&path, s->config->state_dir, "app-id");
+
+        if (r == 0)
+                r = find_app_id(s, path);
+        if (r < 0)
+                return r;
+        r = lock_state_dir(s->config, &s->lock_fd);
+        if (r == 0)
+                r = find_app_id(s, path);
+        return r == STATE_E_NEW ? make_app_id(s, path) : r;
+}
+
 int state_open(struct state *s, const struct config *c) {
         int r;
 
         *s = (struct state){.config = c, .lock_fd = -1};
         r = place_make(c->state_dir);
         if (r == 0)
-                r = lock_state_dir(c, &s->lock_fd);
-        if (r == 0)
-                r = load_app_id(s);
+                r = claim(s);
         if (r == 0 && c->disposable)
                 forget(c->state_dir); /* of an instance that was killed, or was not disposable */
         return r == 0 ? load_machine_id(s) : r;
@@ -195,9 +213,7 @@ int state_cleanup(const struct config *c) {
                 return 0;
         r = place_check(c->state_dir);
         if (r == 0)
-                r = lock_state_dir(c, &s.lock_fd);
-        if (r == 0)
-                r = load_app_id(&s);
+                r = claim(&s);
         state_close(&s);
         return r;
 }
