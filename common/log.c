@@ -48,8 +48,11 @@ int log_level(void) {
         return level;
 }
 
-void log_set_sink(log_sink_t s) {
+log_sink_t log_set_sink(log_sink_t s) {
+        log_sink_t before = sink;
+
         sink = s;
+        return before;
 }
 
 /* One write() per line, so that the lines of several processes do not mix. */

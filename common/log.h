@@ -22,7 +22,8 @@ typedef void (*log_sink_t)(int priority, const char *line);
 void log_init(const char *ident);
 void log_set_level(int priority);
 int log_level(void);
-void log_set_sink(log_sink_t sink);
+/* NULL: stderr.  Returns the one before. */
+log_sink_t log_set_sink(log_sink_t sink);
 /* "debug", "info", "notice", "warning", "err" to LOG_*; -EINVAL for anything else. */
 int log_level_from_string(const char *s);
 

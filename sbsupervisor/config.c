@@ -414,6 +414,54 @@ static int check_person(const struct config *c) {
         return CONFIG_E_INVALID;
 }
 
+/* The system's unit gives --vm, and the drop-in says who and in which session: all else is lost. */
+static int check_owner(const struct config *c) {
+        const struct {
+                const char *name;
+                bool given;
+        } lost[] = {
+                {"config", c->file},
+                {"listen and --vsock-port", c->n_listen > 0},
+                {"cid", c->cid != 0},
+                {"guest-documents", c->guest_documents},
+                {"guest-user", c->guest_uid != 0 || c->guest_gid != 0},
+                {"runtime-dir", c->runtime_dir},
+                {"state-dir", c->state_dir},
+                {"debug-access", c->debug_dir},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(lost); i++)
+                if (lost[i].given) {
+                        log_error("the system's sidebus@%s starts with --vm alone, so --%s cannot "
+                                  "be given with --print %s: write it in the VM's configuration, "
+                                  "or set XDG_CONFIG_HOME or XDG_STATE_HOME for this command",
+                                  c->vm, lost[i].name, c->print->name);
+                        return OPTIONS_E_USAGE;
+                }
+        return 0;
+}
+
+static void discard(int priority _unused_, const char *line _unused_) {
+}
+
+/*
+ * For --cleanup.  A configuration that is wrong was complained of at the start, and must not keep
+ * what that instance left.  Where it is wrong it does not say either that documents are forgotten.
+ */
+static int load_file_for_cleanup(struct config *c) {
+        log_sink_t sink = log_set_sink(discard);
+        int r = load_file(c);
+
+        log_set_sink(sink);
+        if (r == -ENOMEM)
+                return log_error_errno(r, "configuration");
+        if (r < 0) {
+                c->disposable = false;
+                log_debug("the configuration %s is wrong: taken as far as it goes", c->file);
+        }
+        return 0;
+}
+
 int config_load(struct config *c, int argc, char **argv) {
         /* The command line wins: it is read first for the file's name, then over the file. */
         struct config first = {0};
@@ -425,6 +473,8 @@ int config_load(struct config *c, int argc, char **argv) {
                 log_error("no VM is named: give --vm NAME");
                 r = OPTIONS_E_USAGE;
         }
+        if (r == 0 && first.print && first.print->ways == 0)
+                r = check_owner(&first);
         if (r != 0) {
                 config_done(&first);
                 return r;
@@ -434,7 +484,8 @@ int config_load(struct config *c, int argc, char **argv) {
         c->file = TAKE_PTR(first.file);
         r = default_file(c);
         if (r == 0 && c->file)
-                r = blame(load_file(c), CONFIG_E_INVALID);
+                r = first.cleanup ? load_file_for_cleanup(c)
+                                  : blame(load_file(c), CONFIG_E_INVALID);
         if (r == 0 && first.n_listen > 0)
                 c->n_listen = 0; /* --listen replaces Listen=, it does not add to it */
         config_done(&first);

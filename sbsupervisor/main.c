@@ -65,6 +65,7 @@ static int print(const struct config *c) {
         if (asprintf(&share_socket, "%s/virtiofs.sock", c->runtime_dir) < 0)
                 return log_error_errno(ENOMEM, "cannot print");
         facts.share_socket = share_socket;
+        facts.documents = c->guest_documents;
         r = print_text(c->print, &facts, &text);
         if (r > 0)
                 log_error("%s", text);

@@ -2,6 +2,7 @@
 #include "sbsupervisor/print.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -122,12 +123,37 @@ static void add_credentials(struct print *p, bool share) {
                                print_own(p, "%u:%u", f->guest_uid, f->guest_gid));
 }
 
+/*
+ * systemd.unit(5): the name of a path's mount unit.  Such a name can stand in a comment of any
+ * format: it holds neither "--" nor a slash.
+ */
+static const char *mount_unit(struct print *p, const char *path) {
+        char *name = malloc(4 * strlen(path) + sizeof(".mount")), *to = name;
+
+        for (const char *at = path + 1; name && *at; at++) {
+                bool first = at == path + 1;
+
+                if (*at == '/')
+                        *to++ = '-';
+                else if (isalnum((unsigned char)*at) || strchr("_:", *at) || (*at == '.' && !first))
+                        *to++ = *at;
+                else
+                        to += sprintf(to, "\\x%02x", (unsigned char)*at);
+        }
+        if (name)
+                (void)strcpy(to, ".mount");
+        return keep(p, name);
+}
+
 /* --- what is wrong ---------------------------------------------------------------------------- */
 
 static char *no_way(const struct print_format *format, const struct print_facts *f) {
         bool kernel = format->ways & PRINT_WAY_VSOCK, prefix = format->ways & PRINT_WAY_PREFIX;
-        const char *socket = "Listen=unix:/DIRECTORY/vsock_7000 (any path that ends in _PORT, in a "
-                             "directory of your own with mode 0700)";
+        const char *socket = format->ways & PRINT_WAY_UNIX
+                                     ? "Listen=unix:/DIRECTORY/vsock (any path in a directory of "
+                                       "your own with mode 0700)"
+                                     : "Listen=unix:/DIRECTORY/vsock_7000 (any path that ends in "
+                                       "_PORT, in a directory of your own with mode 0700)";
         char *text;
         int n = asprintf(&text,
                          "a guest of %s cannot reach what VM '%s' listens on: write %s%s%s in [VM] "
@@ -183,6 +209,8 @@ static int write_text(const struct print_format *format, struct print *p, char *
         if (!p->out)
                 return -ENOMEM;
         add_credentials(p, format->share);
+        if (format->share && strcmp(p->facts->documents, PRINT_DOCUMENTS) != 0)
+                p->mount_unit = mount_unit(p, p->facts->documents);
         format->write(p);
         if (fclose(p->out) != 0 || p->failed) {
                 free(text);

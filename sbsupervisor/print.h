@@ -18,6 +18,7 @@
 
 #define PRINT_TAG  "sidebus" /* of the share: what the guest mounts */
 #define PRINT_PORT 7000      /* where the VMM maps a port to a socket of any name */
+#define PRINT_DOCUMENTS "/run/sidebus/doc" /* what the guest's own unit mounts */
 
 struct print_facts {
         const char *vm;
@@ -25,6 +26,7 @@ struct print_facts {
         const struct address *listen;
         unsigned n_listen;
         const char *share_socket; /* where a VMM connects for virtio-fs */
+        const char *documents;    /* where the guest is to mount them */
         uid_t guest_uid;          /* who owns bus and documents in the guest */
         gid_t guest_gid;
         bool advertise_tag; /* virtiofsd tells the VMM the share's tag */
@@ -93,6 +95,7 @@ struct print {
         struct print_credential
                 credentials[PRINT_MAX_CREDENTIALS]; /* what the guest has to be told */
         unsigned n_credentials;
+        const char *mount_unit; /* that the guest has to be given; NULL: it has it */
         FILE *out;
         unsigned n_options;
         char *owned[PRINT_MAX_STRINGS];

@@ -29,6 +29,11 @@ static void head(struct print *p, const char *what) {
                       "# VM '%s': %s.\n"
                       "# Start sidebus@%s first: it makes the sockets.\n",
                       p->facts->vm, what, p->facts->vm);
+        if (p->mount_unit)
+                (void)fprintf(p->out,
+                              "# GuestPath= moves the documents: the guest needs the unit\n"
+                              "# %s, made like its run-sidebus-doc.mount.\n",
+                              p->mount_unit);
 }
 
 static const char *oem(struct print *p, unsigned i) {
@@ -137,7 +142,7 @@ void print_libvirt(struct print *p) {
                       "qemu:///system\n"
                       "     is another user, who may not open the person's sockets.  Start the "
                       "VM's sidebus@\n"
-                      "     first: it makes the sockets. -->\n"
+                      "     first: it makes the sockets.%s%s%s -->\n"
                       "<domain type='kvm'%s>\n"
                       "  <memoryBacking>\n"
                       "    <source type='memfd'/>\n"
@@ -148,6 +153,10 @@ void print_libvirt(struct print *p) {
                       "  </os>\n"
                       "  <sysinfo type='smbios'>\n"
                       "    <oemStrings>\n",
+                      p->mount_unit ? "\n     GuestPath= moves the documents: the guest needs the "
+                                      "unit\n     " : "",
+                      p->mount_unit ?: "",
+                      p->mount_unit ? ", made like its run-sidebus-doc.mount." : "",
                       own ? " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'" : "");
         for (unsigned i = 0; i < p->n_credentials; i++)
                 (void)fprintf(p->out, "      <entry>%s</entry>\n", xml(p, oem(p, i)));

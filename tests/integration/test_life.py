@@ -13,7 +13,7 @@ import time
 from rig import processes
 from rig.guest import FILE_CHOOSER, GLib, GuestClient
 from rig.processes import sanitized, wait_for
-from rig.session import HostSession
+from rig.session import DESKTOP, HostSession
 from rig.sidebus import in_namespace, left_behind
 
 
@@ -239,6 +239,23 @@ def test_no_portal(env):
     fails(env, "(?i)portal", env.own_session(portal=False))
 
 
+def test_portal_silent(env):
+    """the bus starts a portal that does not come: what to install is not the advice"""
+    session = env.own_session(portal=False)
+    with open(session.file("services", DESKTOP + ".service"), "w", encoding="ascii") as f:
+        f.write(f"[D-BUS Service]\nName={DESKTOP}\nExec=/bin/sleep 600\n")
+    with open(session.file("bus.conf"), encoding="ascii") as f:
+        text = f.read()
+    with open(session.file("bus.conf"), "w", encoding="ascii") as f:
+        f.write(text.replace("</busconfig>", '<limit name="service_start_timeout">500</limit>\n'
+                             "</busconfig>"))
+    bus = "org.freedesktop.DBus"
+    session.bus.call_sync(bus, "/org/freedesktop/DBus", bus, "ReloadConfig", None, None, 0, 5000,
+                          None)
+    sidebus = fails(env, "xdg-desktop-portal does not answer.*display", session)
+    assert "install" not in sidebus.log(), sidebus.log()
+
+
 def test_no_session_bus(env):
     """no session bus: none named, none there"""
     session = env.session
@@ -338,6 +355,22 @@ def test_config_missing(env):
     """--config names a file that is not there"""
     fails(env, "/nonexistent.conf", arguments=["--config", "/nonexistent.conf"],
           status=CONFIGURATION)
+
+
+def test_config_journal(env):
+    """stderr is a system unit's: what is wrong with the configuration is said there"""
+    path = os.path.join(env.tmp, "stream")
+    with open(path, "wb") as f:
+        st = os.fstat(f.fileno())
+        # In a namespace of its own it is in no unit of the person's, wherever this test runs.
+        done = subprocess.run(
+            ["unshare", "--user", "--map-current-user", "--cgroup",
+             os.path.join(env.build, "sbsupervisor"), "--vm", "web", "--config", "/nonexistent"],
+            env={**env.session.env, "JOURNAL_STREAM": f"{st.st_dev}:{st.st_ino}"}, stderr=f,
+            timeout=30, check=False)
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    assert done.returncode == CONFIGURATION and "/nonexistent" in text, (done, text)
 
 
 def test_status(env):
@@ -528,9 +561,9 @@ def test_second_of_a_vm(env):
 
 # --- it ends ---------------------------------------------------------------------------------
 
-def busy(env, session=None):
+def busy(env, session=None, **arguments):
     """An instance with a document, an open dialog and a client: (sidebus, its processes)."""
-    sidebus = env.own_sidebus(session)
+    sidebus = env.own_sidebus(session, **arguments)
     client = client_of(env, sidebus)
     request = client.open_file()
     env.dialog().pick(env.host_file("document", b"content"))
@@ -604,6 +637,25 @@ def test_kill_cleanup(env):
     assert done.returncode == 0 and not done.stderr, done
 
 
+def test_cleanup_bad_configuration(env):
+    """--cleanup where the configuration is wrong: it cleans up, and does not complain again"""
+    for bad in ("[VM]\nNothing=x\n", None):
+        sidebus, pids, _ = busy(env, config=DISPOSABLE)
+        sidebus.kill()
+        if bad:
+            with open(sidebus.file("sidebus.conf"), "a", encoding="ascii") as f:
+                f.write(bad)
+        else:
+            os.unlink(sidebus.file("sidebus.conf"))
+        done = subprocess.run([*sidebus.argv, "--cleanup"],
+                              env={**sidebus.env, "SIDEBUS_LOG_LEVEL": "err"},
+                              capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0 and not done.stderr, done
+        is_gone(sidebus, pids)
+        # Whether it is disposable is not known: its documents stay.
+        assert os.path.exists(sidebus.file("state/app-id"))
+
+
 def test_child_dies(env):
     """a process of it dies: the instance ends, the cause is said, and nothing is left"""
     # AddressSanitizer takes SIGSEGV itself, and dies of the sandbox while it reports.
@@ -621,14 +673,32 @@ def test_child_dies(env):
             sidebus.log()
 
 
-def test_virtiofsd_fails(env):
-    """a virtiofsd that ends at once is started again ever less often, with a line for each"""
+def ending_virtiofsd(env, status):
+    """A virtiofsd that ends at once, and where it writes when it was started."""
     stamps = os.path.join(env.tmp, "stamps")
     program = os.path.join(env.tmp, "virtiofsd")
     with open(program, "w", encoding="ascii") as f:
         f.write('#!/bin/sh\n[ "$1" != --version ] || exec echo virtiofsd 1.13.2\n'
-                f"date +%s.%N >>{stamps}\nexit 3\n")
+                f"date +%s.%N >>{stamps}\nexit {status}\n")
     os.chmod(program, 0o755)
+    return program, stamps
+
+
+def test_virtiofsd_content(env):
+    """a virtiofsd that ends at once with status 0, as if it had served: the same after a few"""
+    program, stamps = ending_virtiofsd(env, 0)
+    sidebus = env.closing(env.own_sidebus(virtiofsd=program))
+    line = sidebus.wait_log(r"virtiofsd ended with status 0; it is started again in 1\.6 s", 60)
+    pauses = re.findall(r"started again in ([0-9.]+) s", sidebus.log()[:line.end()])
+    assert pauses == ["0.2"] * 8 + ["0.4", "0.8", "1.6"], pauses
+    with open(stamps, encoding="ascii") as f:
+        starts = [float(stamp) for stamp in f]
+    assert starts[10] - starts[9] > 0.8 * 0.95, starts
+
+
+def test_virtiofsd_fails(env):
+    """a virtiofsd that ends at once is started again ever less often, with a line for each"""
+    program, stamps = ending_virtiofsd(env, 3)
     # It has ended before all others are ready: nobody waits for it.
     libexec = env.directory()
     os.symlink(os.path.join(env.build, "sbrouter"), os.path.join(libexec, "sbrouter"))
@@ -823,6 +893,7 @@ def test_state_of_person(env):
     with open(os.path.join(precious, "flatpak/db/documents"), "w", encoding="ascii") as f:
         f.write("precious")
     os.chmod(precious, 0o700)
+    before = files_below(precious)
     for config in ("", DISPOSABLE):
         sidebus = fails(env, re.escape(precious) + ".*not of sidebus", config=config,
                         arguments=["--state-dir", precious])
@@ -831,6 +902,7 @@ def test_state_of_person(env):
         assert (done.returncode == 0) == (config == ""), done
         with open(os.path.join(precious, "flatpak/db/documents"), encoding="ascii") as f:
             assert f.read() == "precious"
+        assert files_below(precious) == before
 
 
 def test_session_bus_ends(env):

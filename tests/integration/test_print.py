@@ -191,6 +191,43 @@ def test_firecracker(env):
     assert "systemd.set_credential=sidebus.port:7000" in text
 
 
+def owner_printed(env, *arguments):
+    """systemd-owner with a configuration where this variable says."""
+    os.makedirs(os.path.join(env.tmp, "sidebus"), exist_ok=True)
+    with open(os.path.join(env.tmp, "sidebus/web.conf"), "w", encoding="ascii") as f:
+        f.write("[VM]\nListen=unix:/x\n")
+    return run_print(env, "systemd-owner", *arguments, extra_env={"XDG_CONFIG_HOME": env.tmp})
+
+
+def test_owner_alone(env):
+    """systemd-owner: what the unit would not be started with is refused, not dropped"""
+    done = owner_printed(env)
+    assert done.returncode == 0 and f"XDG_CONFIG_HOME={env.tmp}" in done.stdout, done
+    for option, value in (("config", f"{env.tmp}/sidebus/web.conf"), ("state-dir", "/x"),
+                          ("runtime-dir", "/x"), ("listen", "unix:/x"), ("cid", "42"),
+                          ("guest-user", "1001"), ("guest-documents", "/x"),
+                          ("debug-access", "/x"), ("vsock-port", "7000")):
+        done = owner_printed(env, "--" + option, value)
+        assert done.returncode == 2 and not done.stdout and f"--{option}" in done.stderr, done
+
+
+def test_guest_path(env):
+    """a GuestPath= of one's own: a remark names the mount unit, as systemd would"""
+    unit = subprocess.run(["systemd-escape", "-p", "--suffix=mount", "/srv/it's a-doc"],
+                          capture_output=True, text=True, check=True).stdout.strip()
+    for name in ("qemu", "libvirt", "cloud-hypervisor", "crosvm"):
+        address = KERNEL if name == "crosvm" else ENDS_IN_PORT
+        text = printed(env, name, "--cid", "42", "--listen", address)
+        assert ".mount" not in text, text
+        text = printed(env, name, "--cid", "42", "--listen", address, "--guest-documents",
+                       "/srv/it's a-doc")
+        assert unit in text, text
+        if name == "libvirt":
+            xml.etree.ElementTree.fromstring(text)
+        else:
+            assert unit not in " ".join(options(text))
+
+
 def test_owner(env):
     """systemd-owner: a drop-in for this person that systemd can read"""
     directory = os.path.join(env.tmp, "units")
@@ -201,7 +238,7 @@ def test_owner(env):
         f.write("[Service]\nExecStart=/bin/true\n")
     with open(os.path.join(directory, "sidebus@web.service.d/owner.conf"), "w",
               encoding="ascii") as f:
-        f.write(printed(env, "systemd-owner", "--listen", "unix:/x"))
+        f.write(owner_printed(env).stdout)
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", "sidebus@web.service"],
                           env=dict(os.environ, SYSTEMD_UNIT_PATH=directory + ":"),
                           capture_output=True, text=True, timeout=60, check=False)
@@ -242,7 +279,8 @@ def test_unfit(env):
     """an address that the VMM's guest cannot reach: status 1, and what to write"""
     for name, address, way_out in (
             ("firecracker", KERNEL, "Listen=unix:"), ("cloud-hypervisor", KERNEL, "Listen=unix:"),
-            ("crosvm", ENDS_IN_PORT, "Listen=vsock:PORT"), ("qemu", "unix:/x", "_PORT")):
+            ("crosvm", ENDS_IN_PORT, "Listen=vsock:PORT"), ("qemu", "unix:/x", "_PORT"),
+            ("libkrun", KERNEL, "any path in a directory")):
         done = run_print(env, name, "--cid", "42", "--listen", address)
         assert done.returncode == 1 and not done.stdout and way_out in done.stderr \
             and len(done.stderr.splitlines()) == 1, done

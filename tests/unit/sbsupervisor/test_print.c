@@ -11,6 +11,7 @@ static struct print_facts facts(struct address *listen, const char *address) {
                 .listen = listen,
                 .n_listen = 1,
                 .share_socket = "/run/user/1000/sidebus/web/virtiofs.sock",
+                .documents = PRINT_DOCUMENTS,
                 .guest_uid = 1000,
                 .guest_gid = 1000,
                 .uid = 1000,
@@ -175,6 +176,25 @@ static void test_owner(void) {
         CHECK(fault && strstr(fault, "root"));
 }
 
+/* Only where it is not what the guest has; and nothing in it ends the comment. */
+static void test_mount_unit(void) {
+        struct address a;
+        struct print_facts f = facts(&a, "unix:/vms/vsock_7000");
+        static const char *const shared[] = {"qemu", "libvirt", "cloud-hypervisor"};
+        static const char *const unshared[] = {"firecracker", "libkrun", "systemd-owner"};
+
+        f.documents = "/.a-->b/*/doc_1.2 \xc5\xbc";
+        for (size_t i = 0; i < ELEMENTSOF(shared); i++)
+                check_words(shared[i], &f,
+                            WORDS("\\x2ea\\x2d\\x2d\\x3eb-\\x2a-doc_1.2\\x20\\xc5\\xbc.mount, "
+                                  "made like its run-sidebus-doc.mount."));
+        for (size_t i = 0; i < ELEMENTSOF(unshared); i++) {
+                _cleanup_free_ char *text = print(unshared[i], &f, 0);
+
+                CHECK(!strstr(text, ".mount"));
+        }
+}
+
 /* The guest's user, and no tag where there is no share. */
 static void test_credentials(void) {
         struct address a;
@@ -205,7 +225,7 @@ static void test_ways(void) {
                 {"crosvm", "unix:/vms/vsock_7000", "write Listen=vsock:PORT in"},
                 {"firecracker", "vsock:7000", "write Listen=unix:/DIRECTORY/vsock_7000"},
                 {"cloud-hypervisor", "vsock:7000", "Listen=unix:/DIRECTORY/vsock_7000"},
-                {"libkrun", "vsock:7000", "Listen=unix:/DIRECTORY/vsock_7000"},
+                {"libkrun", "vsock:7000", "Listen=unix:/DIRECTORY/vsock (any path in"},
                 {"qemu", "unix:/vms/guest", "write Listen=vsock:PORT or Listen=unix:/DIRECTORY/"},
                 /* only what a VMM would write itself */
                 {"qemu", "unix:/vms/vsock_07000", "_PORT"},
@@ -265,7 +285,8 @@ TEST_MAIN({"formats have names", test_names}, {"qemu", test_qemu},
           {"qemu, vsock by another program", test_qemu_unix}, {"libvirt", test_libvirt},
           {"cloud-hypervisor", test_cloud_hypervisor}, {"crosvm", test_crosvm},
           {"firecracker", test_firecracker}, {"libkrun", test_libkrun},
-          {"systemd-owner", test_owner}, {"credentials", test_credentials},
+          {"systemd-owner", test_owner}, {"a mount of the guest's own", test_mount_unit},
+          {"credentials", test_credentials},
           {"a CID of the VMM's own", test_own_cid}, {"an address that does not fit", test_ways},
           {"the first address that fits", test_first_way},
           {"a path that cannot be said", test_unsayable})
