@@ -208,9 +208,9 @@ static int write_text(const struct print_format *format, struct print *p, char *
         p->out = open_memstream(&text, &n);
         if (!p->out)
                 return -ENOMEM;
-        add_credentials(p, format->share);
         if (format->share && strcmp(p->facts->documents, PRINT_DOCUMENTS) != 0)
                 p->mount_unit = mount_unit(p, p->facts->documents);
+        add_credentials(p, format->share && !p->mount_unit);
         format->write(p);
         if (fclose(p->out) != 0 || p->failed) {
                 free(text);

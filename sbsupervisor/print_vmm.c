@@ -32,7 +32,7 @@ static void head(struct print *p, const char *what) {
         if (p->mount_unit)
                 (void)fprintf(p->out,
                               "# GuestPath= moves the documents: the guest needs the unit\n"
-                              "# %s, made like its run-sidebus-doc.mount.\n",
+                              "# %s, made like its run-sidebus-doc.mount, enabled.\n",
                               p->mount_unit);
 }
 
@@ -156,7 +156,7 @@ void print_libvirt(struct print *p) {
                       p->mount_unit ? "\n     GuestPath= moves the documents: the guest needs the "
                                       "unit\n     " : "",
                       p->mount_unit ?: "",
-                      p->mount_unit ? ", made like its run-sidebus-doc.mount." : "",
+                      p->mount_unit ? ", made like its run-sidebus-doc.mount, enabled." : "",
                       own ? " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'" : "");
         for (unsigned i = 0; i < p->n_credentials; i++)
                 (void)fprintf(p->out, "      <entry>%s</entry>\n", xml(p, oem(p, i)));

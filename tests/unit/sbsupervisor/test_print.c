@@ -187,7 +187,7 @@ static void test_mount_unit(void) {
         for (size_t i = 0; i < ELEMENTSOF(shared); i++)
                 check_words(shared[i], &f,
                             WORDS("\\x2ea\\x2d\\x2d\\x3eb-\\x2a-doc_1.2\\x20\\xc5\\xbc.mount, "
-                                  "made like its run-sidebus-doc.mount."));
+                                  "made like its run-sidebus-doc.mount, enabled."));
         for (size_t i = 0; i < ELEMENTSOF(unshared); i++) {
                 _cleanup_free_ char *text = print(unshared[i], &f, 0);
 
