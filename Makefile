@@ -132,6 +132,13 @@ check: packages-check ## install what is missing, run every test; the last line 
 	@$(MAKE) --no-print-directory tests $(if $(SAN),,deb) SAN=$(SAN) O=$(if $(SAN),$(patsubst %/san,%,$(O)),$(O))
 	@tests/run $(O)
 
+# --- many ends of a VM, one instance: as root, half an hour -----------------------------------------
+SOAK_ROUNDS ?= 20
+.PHONY: soak
+soak: packages-check ## SOAK_ROUNDS reboots and kills of a VM, and documents, on one instance (root)
+	@$(MAKE) --no-print-directory tests deb
+	@tests/vm/soak.py $(O) $(SOAK_ROUNDS)
+
 # --- fuzzing with libFuzzer: make fuzz FUZZ_SECONDS=3600 -------------------------------------------
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
