@@ -40,7 +40,10 @@
 #define LIMIT_REQUESTS_VM     64u    /* of all of them; the gate holds the same number again */
 #define LIMIT_TOKEN_BYTES     64u    /* handle_token: clients use about 10 */
 #define LIMIT_TEXT_BYTES      1024u  /* a title, a label: more does not fit on a screen */
+#define LIMIT_LINES_BYTES     65536u /* the text of an email, of a notification */
 #define LIMIT_STRING_BYTES    4096u  /* any other string argument: PATH_MAX */
+#define LIMIT_ICON_BYTES      262144u /* a 512x512 PNG of flat colours is below 64 KiB, a photo as JPEG too */
+#define LIMIT_VARIANT_DEPTH   8u     /* containers in a value of any type: a setting has 3 */
 #define LIMIT_ARRAY_ITEMS     256u   /* filters, choices, files of one call */
 #define LIMIT_OPTION_KEYS     256u   /* keys of one a{sv}, known or not: reading them costs time; GTK sends 10 */
 #define LIMIT_SKIPPED_VALUES  65536u /* single values in options nobody knows: stepping over one costs 1 us */

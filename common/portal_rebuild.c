@@ -455,7 +455,8 @@ static int rebuild_entry(struct portal_rebuild *rb, const struct portal_value *r
 }
 
 static int append_token(const struct portal_rebuild *rb, sd_bus_message *out) {
-        static const struct portal_value token = {"handle_token", "s", PORTAL_HANDLE_TOKEN};
+        static const struct portal_value token = {
+                .name = "handle_token", .type = "s", .role = PORTAL_HANDLE_TOKEN};
 
         return rb->handle_token ? append_entry(out, &token, rb->handle_token) : 0;
 }

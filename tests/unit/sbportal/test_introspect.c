@@ -54,7 +54,6 @@ static void test_portal(void) {
         _cleanup_free_ char *xml = introspect_xml(INTROSPECT_PORTAL, PORTAL_PATH, paths, 1);
         char line[128];
 
-        CHECK_EQ_INT(count(xml, "<interface name=\"org.freedesktop.portal."), portal_n_interfaces);
         CHECK_EQ_INT(count(xml, "<interface "), portal_n_interfaces + 3);
         CHECK_EQ_INT(count(xml, "<interface "), count(xml, "</interface>"));
         CHECK_EQ_INT(count(xml, "<node"), 1);
@@ -69,7 +68,6 @@ static void test_portal(void) {
                                portal_properties[i].type, portal_properties[i].name);
                 CHECK(count(xml, line) >= 1);
         }
-        CHECK_EQ_INT(count(xml, "name=\"options\" direction=\"in\""), portal_n_methods);
 }
 
 static void test_request(void) {
