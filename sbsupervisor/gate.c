@@ -101,8 +101,7 @@ static int forward_property(struct gate *g, sd_bus_message *call, const struct p
 
         if (g->n_forwarded >= LIMIT_REQUESTS_VM)
                 return refuse(call, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls at once");
-        r = sd_bus_message_new_method_call(g->host->bus, &m, PORTAL_BUS_NAME, PORTAL_PATH, PROPERTIES,
-                                           p ? "Get" : "GetAll");
+        r = host_new_call(g->host, PROPERTIES, p ? "Get" : "GetAll", &m);
         if (r >= 0)
                 r = p ? sd_bus_message_append(m, "ss", i->name, p->name)
                       : sd_bus_message_append(m, "s", i->name);

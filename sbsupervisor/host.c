@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "common/cleanup.h"
 #include "common/escape.h"
@@ -41,8 +42,16 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (r < 0)
                 return r;
         log_info("%s %s", PORTAL_BUS_NAME, *after ? "has a new owner" : "has left the session bus");
-        if (*before && h->listener.on_lost)
-                h->listener.on_lost(h->listener.userdata);
+        if (*before) {
+                identity_lost(&h->identity);
+                if (h->listener.on_lost)
+                        h->listener.on_lost(h->listener.userdata);
+        }
+        if (*after) {
+                identity_introduce(&h->identity, h->bus, h->owner);
+                if (h->listener.on_found)
+                        h->listener.on_found(h->listener.userdata);
+        }
         return 0;
 }
 
@@ -55,6 +64,8 @@ static int on_portal_signal(sd_bus_message *m, void *userdata, sd_bus_error *err
                 log_debug("signal from %s, which is not the portal: ignored", sender ?: "nobody");
                 return 0;
         }
+        if (!to && h->listener.on_broadcast)
+                h->listener.on_broadcast(h->listener.userdata, m);
         if (sd_bus_get_unique_name(h->bus, &self) < 0 || !to || strcmp(to, self) != 0)
                 return 0;
         if (h->listener.on_signal)
@@ -118,17 +129,21 @@ static int find_portal(struct host *h) {
 int host_open(struct host *h) {
         int r;
 
-        *h = (struct host){0};
+        *h = (struct host){.identity.connector = {.pidfd = -1, .hold = -1}};
         r = sd_bus_open_user_with_description(&h->bus, "session");
         if (r < 0)
                 return log_error_errno(r, "cannot reach your session bus: start sidebus in your session, "
                                           "or set DBUS_SESSION_BUS_ADDRESS");
-        /* Subscribed before the first look, so that no change falls between the two. */
-        r = sd_bus_add_match(h->bus, NULL,
-                             "type='signal',sender='" DRIVER "',path='" DRIVER_PATH
-                             "',interface='" DRIVER "',member='NameOwnerChanged',arg0='" PORTAL_BUS_NAME
-                             "'",
-                             on_owner_changed, h);
+        return find_portal(h);
+}
+
+static int add_matches(struct host *h) {
+        int r = sd_bus_add_match(h->bus, NULL,
+                                 "type='signal',sender='" DRIVER "',path='" DRIVER_PATH
+                                 "',interface='" DRIVER "',member='NameOwnerChanged',arg0='"
+                                 PORTAL_BUS_NAME "'",
+                                 on_owner_changed, h);
+
         if (r >= 0)
                 r = sd_bus_add_match(h->bus, NULL,
                                      "type='signal',sender='" PORTAL_BUS_NAME
@@ -138,11 +153,34 @@ int host_open(struct host *h) {
                 r = sd_bus_match_signal(h->bus, NULL, NULL, "/org/freedesktop/DBus/Local",
                                         "org.freedesktop.DBus.Local", "Disconnected",
                                         on_disconnected, h);
+        return r;
+}
+
+int host_identify(struct host *h, const char *app_id) {
+        int r = identity_acquire(&h->identity, app_id, &h->bus);
+
+        if (r < 0)
+                return r;
+        /* Subscribed before the first look, so that no change falls between the two. */
+        r = add_matches(h);
         if (r < 0)
                 return log_error_errno(r, "cannot listen on your session bus");
         r = find_portal(h);
-        if (r < 0)
-                return r;
+        if (r == 0)
+                identity_introduce(&h->identity, h->bus, h->owner); /* it may be another already */
+        return r;
+}
+
+static int on_connector_exit(sd_event_source *source _unused_, const siginfo_t *si _unused_,
+                             void *userdata) {
+        struct host *h = userdata;
+
+        /* A portal that is started from now on would ask for a process that is no more. */
+        log_error("sb-connector ended, by which the host's portal knows this VM");
+        h->connector_exit = sd_event_source_disable_unref(h->connector_exit);
+        connector_reaped(&h->identity.connector);
+        if (h->listener.on_disconnected)
+                h->listener.on_disconnected(h->listener.userdata);
         return 0;
 }
 
@@ -152,10 +190,19 @@ int host_listen(struct host *h, sd_event *event, const struct host_listener *l) 
         /* Else the end of the loop would wait, without limit, until all is written. */
         if (r >= 0)
                 r = sd_bus_set_close_on_exit(h->bus, false);
+        if (r >= 0 && h->identity.connector.pid > 0)
+                r = sd_event_add_child_pidfd(event, &h->connector_exit, h->identity.connector.pidfd,
+                                             WEXITED, on_connector_exit, h);
         if (r < 0)
                 return log_error_errno(r, "session bus");
         h->listener = *l;
         return 0;
+}
+
+int host_new_call(struct host *h, const char *interface, const char *member, sd_bus_message **ret) {
+        identity_introduce(&h->identity, h->bus, h->owner);
+        return sd_bus_message_new_method_call(h->bus, ret, h->owner ?: PORTAL_BUS_NAME, PORTAL_PATH,
+                                              interface, member);
 }
 
 bool host_answered(const struct host *h, sd_bus_message *reply) {
@@ -167,7 +214,9 @@ bool host_answered(const struct host *h, sd_bus_message *reply) {
 }
 
 void host_done(struct host *h) {
+        h->connector_exit = sd_event_source_disable_unref(h->connector_exit);
+        identity_done(&h->identity);
         h->bus = sd_bus_close_unref(h->bus);
         free(h->owner);
-        *h = (struct host){0};
+        *h = (struct host){.identity.connector = {.pidfd = -1, .hold = -1}};
 }

@@ -361,8 +361,7 @@ static int rebuild_args(struct request *r, sd_bus_message *out, bool collect, co
 }
 
 static int new_host_call(struct request *r, sd_bus_message **ret) {
-        return sd_bus_message_new_method_call(r->gate->host->bus, ret, PORTAL_BUS_NAME, PORTAL_PATH,
-                                              r->method->interface, r->method->member);
+        return host_new_call(r->gate->host, r->method->interface, r->method->member, ret);
 }
 
 /* From here on sbportal's call is only to be answered. */

@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/listen.h"
 #include "common/log.h"
+#include "sbsupervisor/desktop_entry.h"
 #include "sbsupervisor/launch.h"
 #include "sbsupervisor/virtiofsd.h"
 
@@ -337,6 +338,16 @@ static int open_events(struct supervisor *s) {
 
 /* --- birth and death ------------------------------------------------------------------------------ */
 
+/* Without its .desktop file the host's portal may not know the VM: no reason not to serve it. */
+static int become_application(struct supervisor *s) {
+        const char *app_id = s->instance.app_id;
+        int r = desktop_entry_install(app_id, s->config.vm, s->config.label);
+
+        if (r < 0)
+                (void)log_warning_errno(r, "cannot write %s.desktop below your data directory", app_id);
+        return host_identify(&s->host, app_id);
+}
+
 static int start(struct supervisor *s) {
         const struct host_listener listener = {
                 .on_signal = on_host_signal,
@@ -353,11 +364,13 @@ static int start(struct supervisor *s) {
         if (r == 0)
                 r = open_events(s);
         if (r == 0)
-                r = host_listen(&s->host, s->event, &listener);
-        if (r == 0)
                 r = instance_open(&s->instance, &s->config);
         if (r > 0)
                 return -EBUSY;
+        if (r == 0)
+                r = become_application(s);
+        if (r == 0)
+                r = host_listen(&s->host, s->event, &listener);
         if (r == 0)
                 r = open_sockets(s);
         if (r == 0)

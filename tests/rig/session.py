@@ -207,10 +207,11 @@ def untangle(payload):
 class HostSession:
     """Started by its constructor; stop() leaves nothing."""
 
-    def __init__(self, directory, *, portal=True, activatable=False):
+    def __init__(self, directory, *, portal=True, activatable=False, libexec=LIBEXEC):
         """portal: xdg-desktop-portal and the file chooser run.  activatable: the bus can start
-        xdg-desktop-portal by name."""
+        xdg-desktop-portal by name.  libexec: where its programs are."""
         self.directory = directory
+        self.libexec = libexec
         for name in ("run", "home", "data/applications", "config", "state", "cache", "tmp",
                      "portals", "services"):
             os.makedirs(self.file(name), mode=0o700)
@@ -259,7 +260,7 @@ class HostSession:
         for name, program in ACTIVATABLE.items():
             if name != DESKTOP or activatable:
                 self._write(f"services/{name}.service",
-                            f"[D-BUS Service]\nName={name}\nExec={LIBEXEC}/{program}\n")
+                            f"[D-BUS Service]\nName={name}\nExec={self.libexec}/{program}\n")
 
     def connect(self):
         """Another program's connection to the session bus."""
@@ -276,8 +277,15 @@ class HostSession:
         except GLib.Error:
             return None
 
+    def pid_of(self, name):
+        """The process that owns a name, whoever started it."""
+        reply = self.bus.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                   "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+                                   GLib.Variant("(s)", (name,)), None, 0, 5000, None)
+        return reply.unpack()[0]
+
     def start_portal(self):
-        self.portal = Process([LIBEXEC + "/xdg-desktop-portal", "-v"],
+        self.portal = Process([self.libexec + "/xdg-desktop-portal", "-v"],
                               log=self.file("portal.log"), env=self.env)
         wait_for("xdg-desktop-portal", lambda: self.owner(DESKTOP)
                  or (not self.portal.running() and self._fail("xdg-desktop-portal ended")))
