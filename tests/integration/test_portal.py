@@ -484,7 +484,7 @@ def test_properties(env):
     values, = client.call(PATH, PROPERTIES, "GetAll", V("(s)", (FILE_CHOOSER,)))
     assert values == {"version": 4}
     assert rig.expect("get-all") == [FILE_CHOOSER]
-    for arguments in ((FILE_CHOOSER, "Version"), ("org.freedesktop.portal.Secret", "version"),
+    for arguments in ((FILE_CHOOSER, "Version"), ("org.freedesktop.portal.Camera", "version"),
                       ("org.freedesktop.systemd1.Manager", "Version"), ("", "")):
         assert fails(client.get, *arguments) == "org.freedesktop.DBus.Error.InvalidArgs"
     rig.quiet()
