@@ -49,6 +49,7 @@ struct portal_rebuild {
         uint32_t version;    /* the other side's: keys newer than it are left out; 0: none is */
         const char *culprit; /* out: the argument or key an error is about, or NULL */
         bool directory;      /* out: the value of the PORTAL_DIRECTORY option, if there is one */
+        const struct portal_value *rows; /* internal: the keys of PORTAL_OPTIONS */
         size_t budget; /* internal: bytes that may still be written, of LIMIT_GATE_BYTES */
         unsigned steps; /* internal: values that may still be stepped over */
 };
