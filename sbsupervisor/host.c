@@ -185,7 +185,8 @@ static int on_connector_exit(sd_event_source *source _unused_, const siginfo_t *
 }
 
 int host_listen(struct host *h, sd_event *event, const struct host_listener *l) {
-        int r = sd_bus_attach_event(h->bus, event, SD_EVENT_PRIORITY_NORMAL);
+        /* Before the gate: who the portal is now is known when the next call is made. */
+        int r = sd_bus_attach_event(h->bus, event, SD_EVENT_PRIORITY_NORMAL - 10);
 
         /* Else the end of the loop would wait, without limit, until all is written. */
         if (r >= 0)
