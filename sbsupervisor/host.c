@@ -48,6 +48,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
                         h->listener.on_lost(h->listener.userdata);
         }
         if (*after) {
+                /* Not every call is made by host_new_call(): some are on a request's own path. */
                 identity_introduce(&h->identity, h->bus, h->owner);
                 if (h->listener.on_found)
                         h->listener.on_found(h->listener.userdata);

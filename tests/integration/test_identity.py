@@ -7,6 +7,8 @@ connected, which takes a systemd user manager: without one there is no id, and s
 
 import os
 import signal
+import threading
+import time
 
 from rig import newer_portal
 from rig.guest import GLib, GuestClient, pump
@@ -139,6 +141,21 @@ def test_restart_in_calls(env):
         seen += [dialog.app_id for dialog in session.chooser.opened()]
         session.chooser.settle()
     assert set(seen) == {"org.sidebus.vm.demo"}, seen
+
+
+def test_exchanged_unseen(env):
+    """a call that waits beside the news of another portal: that one is told first who calls"""
+    session = newer_session(env)
+    sidebus, client = own_chain(env, session)
+    assert dialog_of(session, client).app_id == "org.sidebus.vm.demo"
+    sidebus.process.signal(signal.SIGSTOP)
+    restarted(session)
+    call = threading.Thread(target=client.open_file)
+    call.start()
+    time.sleep(0.3)  # for the call to come as far as it gets; too early is no fault
+    sidebus.process.signal(signal.SIGCONT)
+    call.join()
+    assert session.chooser.next_dialog(pump=pump).app_id == "org.sidebus.vm.demo"
 
 
 def test_own_entry(env):
