@@ -198,9 +198,9 @@ static int rebuild_any(struct portal_rebuild *rb, const struct portal_value *v, 
         int r = wire_got(sd_bus_message_peek_type(in, NULL, &type));
 
         if (r == 0)
-                r = wire_place_open_variant(p, type);
-        if (r == 0)
                 r = wire_got(sd_bus_message_enter_container(in, 'v', type));
+        if (r == 0)
+                r = wire_place_open_variant(p, type);
         if (r == 0)
                 r = portal_copy(rb, in, p->out, v->role);
         return r != 0 ? r : wire_stepped(sd_bus_message_exit_container(in));

@@ -141,10 +141,11 @@ int wire_skip(struct portal_rebuild *rb, sd_bus_message *in) {
 
 /* --- containers and places -------------------------------------------------------------------- */
 
+/* The reader goes first: it is the one that says whether a variant's type is a type. */
 int wire_enter(sd_bus_message *in, sd_bus_message *out, char type, const char *contents) {
-        int r = wire_done(sd_bus_message_open_container(out, type, contents));
+        int r = wire_got(sd_bus_message_enter_container(in, type, contents));
 
-        return r != 0 ? r : wire_got(sd_bus_message_enter_container(in, type, contents));
+        return r != 0 ? r : wire_done(sd_bus_message_open_container(out, type, contents));
 }
 
 int wire_leave(sd_bus_message *in, sd_bus_message *out) {

@@ -15,6 +15,21 @@ def test_ipc_page(env):
         assert f.read() == made, "run: make ipc-page"
 
 
+def test_portals_page(env):
+    """docs/PORTALS.md is what the portal table says"""
+    made = subprocess.run([os.path.join(env.build, "tests/rig/portals_page")], capture_output=True,
+                          text=True, check=True).stdout
+    with open(os.path.join(SOURCE, "docs/PORTALS.md"), encoding="utf-8") as f:
+        assert f.read() == made, "run: make portals-page"
+    # What is refused on purpose has its page, and is not in the table.
+    with open(os.path.join(SOURCE, "docs/PORTALS.refused.md"), encoding="utf-8") as f:
+        refused = [line.split()[1] for line in f if line.startswith("## ")]
+    assert set(refused) >= {"RemoteDesktop", "InputCapture", "Clipboard", "Usb", "DynamicLauncher",
+                            "Camera", "ScreenCast"}
+    there = [line.split()[1] for line in made.splitlines() if line.startswith("## ")]
+    assert there and not [name for name in refused if f"org.freedesktop.portal.{name}" in there]
+
+
 def test_options_in_pages(env):
     """every option of a program is in its manual page"""
     for program in ("sbsupervisor", "sbrouter", "sbportal", "sbagent"):
