@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/limits.h"
+#include "common/portal_copy.h"
 #include "common/portal_dict.h"
 #include "common/portal_role.h"
 
@@ -45,6 +46,21 @@ int portal_rebuild_values(struct portal_rebuild *rb, const struct portal_value *
         for (const struct portal_value *v = values; v->name && r == 0; v++)
                 r = rebuild_argument(rb, v, in, out);
         return r;
+}
+
+int portal_rebuild_property(struct portal_rebuild *rb, const struct portal_property *p,
+                            sd_bus_message *in, sd_bus_message *out) {
+        const char *contents;
+        char type;
+        int r;
+
+        begin(rb, NULL);
+        r = wire_got(sd_bus_message_peek_type(in, &type, &contents));
+        if (r != 0)
+                return r;
+        if (type != 'v' || strcmp(contents, p->type) != 0)
+                return PORTAL_REBUILD_E_TYPE;
+        return portal_copy(rb, in, out, PORTAL_ANY);
 }
 
 int portal_rebuild_args(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {

@@ -67,3 +67,7 @@ int portal_rebuild_results(struct portal_rebuild *rb, sd_bus_message *in, sd_bus
 int portal_rebuild_values(struct portal_rebuild *rb, const struct portal_value *values,
                           const struct portal_value *options, sd_bus_message *in,
                           sd_bus_message *out);
+
+/* The value of a property, in being at its variant. */
+int portal_rebuild_property(struct portal_rebuild *rb, const struct portal_property *p,
+                            sd_bus_message *in, sd_bus_message *out);

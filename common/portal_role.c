@@ -217,13 +217,12 @@ static int rebuild_options(struct portal_rebuild *rb, const struct portal_value 
 
 int portal_role_fd(struct portal_rebuild *rb, const struct portal_value *v, sd_bus_message *in,
                    int *ret_fd) {
-        int fd;
-        int r = wire_got(sd_bus_message_read_basic(in, 'h', &fd));
+        int fd, r;
 
-        if (r != 0)
-                return r;
-        return rb->translate_fd ? rb->translate_fd(rb->userdata, v, fd, ret_fd)
-                                : PORTAL_REBUILD_E_NO_FD;
+        if (!rb->translate_fd) /* and so, none came either: it would be an index of nothing */
+                return PORTAL_REBUILD_E_NO_FD;
+        r = wire_got(sd_bus_message_read_basic(in, 'h', &fd));
+        return r != 0 ? r : rb->translate_fd(rb->userdata, v, fd, ret_fd);
 }
 
 int portal_role_append_fd(sd_bus_message *out, int fd) {

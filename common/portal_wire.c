@@ -24,27 +24,20 @@ int wire_step(struct portal_rebuild *rb) {
 
 /* The bytes of an ay one by one: what is left when read_array() will not do. */
 static int read_single_bytes(sd_bus_message *in, size_t max, struct wire_bytes *ret) {
-        _cleanup_free_ char *copy = malloc(max + 1);
-        size_t n = 0;
         uint8_t byte;
-        int r;
+        int r = wire_got(sd_bus_message_enter_container(in, 'a', "y"));
 
-        if (!copy)
-                return -ENOMEM;
-        r = wire_got(sd_bus_message_enter_container(in, 'a', "y"));
         if (r != 0)
                 return r;
+        ret->data = ret->owned = malloc(max + 1);
+        if (!ret->owned)
+                return -ENOMEM;
         while ((r = sd_bus_message_read_basic(in, 'y', &byte)) > 0) {
-                if (n == max)
+                if (ret->n == max)
                         return PORTAL_REBUILD_E_VALUE;
-                copy[n++] = (char)byte;
+                ret->owned[ret->n++] = (char)byte;
         }
-        r = r < 0 ? wire_blame(r) : wire_stepped(sd_bus_message_exit_container(in));
-        if (r == 0) {
-                ret->n = n;
-                ret->data = ret->owned = TAKE_PTR(copy);
-        }
-        return r;
+        return r < 0 ? wire_blame(r) : wire_stepped(sd_bus_message_exit_container(in));
 }
 
 int wire_read_bytes(sd_bus_message *in, size_t max, struct wire_bytes *ret) {

@@ -50,7 +50,7 @@ static inline void wire_bytes_done(struct wire_bytes *b) {
         free(b->owned);
 }
 
-/* Reads an ay of at most max bytes. */
+/* Reads an ay of at most max bytes.  *ret is to be released, whatever is returned. */
 int wire_read_bytes(sd_bus_message *in, size_t max, struct wire_bytes *ret);
 
 /* Reads a string of at most max bytes; type is "s", "o", or "ay" for one that ends in a NUL. */

@@ -43,7 +43,8 @@ static void test_nesting(void) {
         check("x</b>", "x");
         check("<b><i>x</b>y</i>z", "<b><i>x</i></b>yz");
         check("</i><b></b>", "<b></b>");
-        check("<b><b><b><b><b><b><b><b><b>x", "<b><b><b><b><b><b><b><b>x</b></b></b></b></b></b></b></b>");
+        check("<b><b><b><b><b><b><b><b><b>x",
+              "<b><b><b><b><b><b><b><b>x</b></b></b></b></b></b></b></b>");
 }
 
 /* What does not fit is cut between characters, and what is open is closed all the same. */

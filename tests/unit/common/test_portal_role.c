@@ -15,8 +15,9 @@
 
 /* One takes descriptors, the other does not. */
 static sd_bus *with_fds, *without_fds;
+static int others[2]; /* their other ends */
 
-/* --- a message as text: "s", [1, 2], (1, "a"), {"k": <1>}, fd ----------------------------------- */
+/* --- a message as text: "s", [1, 2], (1, "a"), {"k": <1>}, fd --------------------------------- */
 
 static void say_value(FILE *f, sd_bus_message *m);
 
@@ -110,7 +111,8 @@ struct given {
         const char *interface, *member;
         enum direction direction;
         uint32_t version;
-        bool refuses_fds;
+        bool refuses_fds; /* the other side */
+        bool knows_no_fds; /* the caller */
 };
 
 static sd_bus_message *message_on(sd_bus *bus) {
@@ -133,7 +135,7 @@ static char *rebuild(const struct given *g, sd_bus_message *in, int *ret_e, cons
         struct portal_rebuild rb = {
                 .method = portal_find_method(g->interface, g->member),
                 .translate = translate,
-                .translate_fd = translate_fd,
+                .translate_fd = g->knows_no_fds ? NULL : translate_fd,
                 .handle_token = "ours",
                 .session_token = "ours_too",
                 .version = g->version,
@@ -343,7 +345,8 @@ static void test_icon_descriptors(void) {
         check(&notify, ICON("(sv)", "file-descriptor", "h", fds[0]),
               NOTIFIED("\"icon\": <(\"file-descriptor\", <fd>)>"));
         check(&v1, ICON("(sv)", "file-descriptor", "h", fds[0]), NOTIFIED(""));
-        check(&notify, NOTIFY(2, "title", "s", "-", "sound", "(sv)", "file-descriptor", "h", fds[0]),
+        check(&notify,
+              NOTIFY(2, "title", "s", "-", "sound", "(sv)", "file-descriptor", "h", fds[0]),
               NOTIFIED("\"sound\": <(\"file-descriptor\", <fd>)>"));
         refuse(&blind, ICON("(sv)", "file-descriptor", "h", fds[0]), PORTAL_REBUILD_E_NO_FD,
                "icon");
@@ -520,6 +523,8 @@ static void test_descriptors(void) {
         static const struct given trash = {.interface = P("Trash"), .member = "TrashFile"};
         static const struct given blind = {
                 .interface = P("Trash"), .member = "TrashFile", .refuses_fds = true};
+        static const struct given blinder = {
+                .interface = P("Trash"), .member = "TrashFile", .knows_no_fds = true};
         static const struct given email = {.interface = P("Email"), .member = "ComposeEmail"};
         int fds[2], file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
@@ -529,6 +534,7 @@ static void test_descriptors(void) {
         check(&trash, message("h", fds[0]), "fd");
         refuse(&trash, message("h", file), PORTAL_REBUILD_E_VALUE, "fd");
         refuse(&blind, message("h", fds[0]), PORTAL_REBUILD_E_NO_FD, "fd");
+        refuse(&blinder, message("h", fds[0]), PORTAL_REBUILD_E_NO_FD, "fd");
         check(&email, message("sa{sv}", "", 1, "attachment_fds", "ah", 3, fds[0], file, fds[1]),
               "\"~\" {\"attachment_fds\": <[fd, fd]>, \"handle_token\": <\"ours\">}");
         check(&email,
@@ -575,6 +581,197 @@ static void test_long_texts(void) {
         CHECK_EQ_INT(e, 0);
 }
 
+/* --- every row -------------------------------------------------------------------------------- */
+
+/* A value of the type that no role but PORTAL_BASENAME minds. */
+static void append_something(sd_bus_message *m, const char *type) {
+        if (type[0] == 'a') {
+                CHECK(sd_bus_message_open_container(m, 'a', type + 1) >= 0);
+                if (strcmp(type, "ay") == 0)
+                        CHECK(sd_bus_message_append(m, "y", 0) >= 0);
+                CHECK(sd_bus_message_close_container(m) >= 0);
+        } else if (strcmp(type, "v") == 0 || type[0] == '(') {
+                bool filter = strcmp(type, "(sa(us))") == 0;
+
+                if (filter)
+                        CHECK(sd_bus_message_append(m, type, "x", 0) >= 0);
+                else if (type[0] == '(')
+                        CHECK(sd_bus_message_append(m, type, 1., 1., 1.) >= 0);
+                else
+                        CHECK(sd_bus_message_append(m, "v", "s", "default") >= 0);
+        } else if (type[0] == 'h') {
+                CHECK(sd_bus_message_append(m, "h", others[0]) >= 0);
+        } else if (strchr("so", type[0])) {
+                CHECK(sd_bus_message_append(m, type, type[0] == 'o' ? "/x" : "x") >= 0);
+        } else if (type[0] == 'd') {
+                CHECK(sd_bus_message_append(m, "d", 1.) >= 0);
+        } else {
+                CHECK(sd_bus_message_append(m, type, UINT64_C(1)) >= 0);
+        }
+}
+
+static void append_key(sd_bus_message *m, const char *key, const char *type) {
+        CHECK(sd_bus_message_open_container(m, 'e', "sv") >= 0);
+        CHECK(sd_bus_message_append(m, "s", key) >= 0);
+        if (strcmp(type, "v") == 0) {
+                append_something(m, type);
+        } else {
+                CHECK(sd_bus_message_open_container(m, 'v', type) >= 0);
+                append_something(m, type);
+                CHECK(sd_bus_message_close_container(m) >= 0);
+        }
+        CHECK(sd_bus_message_close_container(m) >= 0);
+}
+
+/* The arguments of values; the dictionary with those keys, twice each, and others. */
+static sd_bus_message *body_of(const struct portal_value *values, const struct portal_value *keys) {
+        sd_bus_message *m = message_on(with_fds);
+
+        for (const struct portal_value *v = values; v->name; v++) {
+                if (v->role != PORTAL_OPTIONS) {
+                        append_something(m, v->type);
+                        continue;
+                }
+                CHECK(sd_bus_message_open_container(m, 'a', "{sv}") >= 0);
+                for (const struct portal_value *k = keys; k->name; k++) {
+                        append_key(m, k->name, k->type);
+                        append_key(m, k->name, strcmp(k->type, "u") == 0 ? "s" : "u");
+                        append_key(m, "unknown", "aaaas");
+                }
+                CHECK(sd_bus_message_close_container(m) >= 0);
+        }
+        return m;
+}
+
+static unsigned count(const char *text, const char *what) {
+        unsigned n = 0;
+
+        for (; (text = strstr(text, what)); text += strlen(what))
+                n++;
+        return n;
+}
+
+/* All keys of a row, of their types, pass: each once, and nothing but them. */
+static void check_row(const struct given *g, const struct portal_value *values,
+                      const struct portal_value *keys) {
+        const char *culprit = NULL;
+        int e;
+        _cleanup_free_ char *text = rebuild(g, body_of(values, keys), &e, &culprit);
+
+        if (e != 0) {
+                printf("# %s.%s: %d for %s\n", g->interface, g->member, e, culprit ?: "(null)");
+                test_failures++;
+                return;
+        }
+        CHECK(!strstr(text, "unknown"));
+        for (const struct portal_value *k = keys; k->name; k++) {
+                char quoted[64];
+
+                (void)snprintf(quoted, sizeof(quoted), "\"%s\": <", k->name);
+                CHECK_EQ_INT(count(text, quoted), k->role != PORTAL_NEVER);
+        }
+}
+
+static void test_every_row(void) {
+        static const struct portal_value results[] = {
+                {.name = "results", .type = "a{sv}", .role = PORTAL_OPTIONS}, {.name = NULL}};
+        static const struct portal_value none[] = {{.name = NULL}};
+
+        for (size_t i = 0; i < portal_n_methods; i++) {
+                const struct portal_method *m = &portal_methods[i];
+                struct given g = {.interface = m->interface, .member = m->member};
+
+                check_row(&g, m->args, m->options);
+                g.direction = OUT;
+                check_row(&g, m->out, none);
+                g.direction = RESULTS;
+                check_row(&g, results, m->results);
+        }
+        for (size_t i = 0; i < portal_n_signals; i++) {
+                const struct portal_signal *s = &portal_signals[i];
+                struct given g = {.interface = s->interface, .member = s->member};
+
+                check_row(&g, s->args, s->options);
+        }
+}
+
+/* One key of the row, of a type that is not the row's. */
+static void check_wrong(const struct portal_method *m, const struct portal_value *key) {
+        static const char *const types[] = {"s",  "b",   "u",     "ay", "as",          "ah",
+                                            "aay", "o",   "a{sv}", "x",  "a(ssa(ss)s)", "aa{sv}"};
+        struct given g = {.interface = m->interface, .member = m->member};
+
+        for (size_t k = 0; k < ELEMENTSOF(types); k++) {
+                const struct portal_value wrong[] = {
+                        {.name = key->name, .type = types[k]}, {.name = NULL}};
+
+                if (strcmp(types[k], key->type) != 0 && strcmp(key->type, "v") != 0)
+                        refuse(&g, body_of(m->args, wrong), PORTAL_REBUILD_E_TYPE, key->name);
+        }
+}
+
+static void test_wrong_types(void) {
+        for (size_t i = 0; i < portal_n_methods; i++)
+                for (const struct portal_value *v = portal_methods[i].options; v->name; v++)
+                        if (v->role != PORTAL_NEVER)
+                                check_wrong(&portal_methods[i], v);
+}
+
+/* More arguments than the row has, or fewer. */
+static void test_signatures(void) {
+        for (size_t i = 0; i < portal_n_methods; i++) {
+                const struct portal_method *m = &portal_methods[i];
+                struct given g = {.interface = m->interface, .member = m->member};
+                sd_bus_message *more = body_of(m->args, m->options);
+
+                CHECK(sd_bus_message_append(more, "s", "more") >= 0);
+                refuse(&g, more, PORTAL_REBUILD_E_TYPE, "");
+                if (m->args[0].name)
+                        refuse(&g, body_of(m->args + 1, m->options), PORTAL_REBUILD_E_TYPE, "");
+        }
+}
+
+static int rebuild_property(const char *interface, const char *name, sd_bus_message *in,
+                            char **ret) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *owned _unused_ = in;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *out = message_on(without_fds);
+        struct portal_rebuild rb = {0};
+        size_t size;
+        FILE *f;
+        int r;
+
+        seal(in);
+        r = portal_rebuild_property(&rb, portal_find_property(interface, name), in, out);
+        if (r != 0)
+                return r;
+        seal(out);
+        f = open_memstream(ret, &size);
+        say_all(f, out, " ");
+        fclose(f);
+        return 0;
+}
+
+static void test_properties(void) {
+        _cleanup_free_ char *targets = NULL, *supported = NULL;
+
+        CHECK_EQ_INT(rebuild_property(P("Screenshot"), "AvailableTargets", message("v", "u", 3),
+                                      &targets),
+                     0);
+        CHECK_EQ_STR(targets ?: "", "<3>");
+        CHECK_EQ_INT(rebuild_property(P("Notification"), "SupportedOptions",
+                                      message("v", "a{sv}", 1, "category", "as", 1, "im"),
+                                      &supported),
+                     0);
+        CHECK_EQ_STR(supported ?: "", "<{\"category\": <[\"im\"]>}>");
+        CHECK_EQ_INT(rebuild_property(P("Screenshot"), "version", message("v", "s", "3"), NULL),
+                     PORTAL_REBUILD_E_TYPE);
+        CHECK_EQ_INT(rebuild_property(P("Screenshot"), "version", message("u", 3), NULL),
+                     PORTAL_REBUILD_E_TYPE);
+        CHECK_EQ_INT(rebuild_property(P("Notification"), "SupportedOptions",
+                                      message("v", "a{sv}", 1, "x", "h", 2), NULL),
+                     PORTAL_REBUILD_E_TYPE);
+}
+
 static sd_bus *new_bus(bool takes_fds, int *ret_other) {
         static const char ok[] = "OK 0123456789abcdef0123456789abcdef\r\n";
         static const char agree[] = "AGREE_UNIX_FD\r\n";
@@ -611,10 +808,14 @@ static const struct test tests[] = {
         {"descriptors", test_descriptors},
         {"too many descriptors", test_too_many_descriptors},
         {"long texts", test_long_texts},
+        {"every key of every row", test_every_row},
+        {"every key of every other type", test_wrong_types},
+        {"other signatures", test_signatures},
+        {"properties", test_properties},
 };
 
 int main(void) {
-        int others[2], r;
+        int r;
 
         with_fds = new_bus(true, &others[0]);
         without_fds = new_bus(false, &others[1]);
