@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "common/cleanup.h"
 #include "common/limits.h"
 
 int wire_spend(struct portal_rebuild *rb, size_t n) {
