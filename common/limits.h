@@ -38,6 +38,11 @@
 /* --- sbportal and the gate --------------------------------------------------------------- */
 #define LIMIT_REQUESTS_CLIENT 16u    /* open portal requests of one guest client: one dialog each */
 #define LIMIT_REQUESTS_VM     64u    /* of all of them; the gate holds the same number again */
+#define LIMIT_SESSIONS_CLIENT 8u     /* portal sessions of one guest client: one of each kind, and room */
+#define LIMIT_SESSIONS_VM     32u    /* of all of them */
+#define LIMIT_NOTIFICATIONS_CLIENT 30u /* a minute, and at once, of one guest client: a chat in full swing */
+#define LIMIT_NOTIFICATIONS_VM     60u /* of all of them: more nobody reads */
+#define LIMIT_NOTIFICATIONS_KEPT   256u /* of org.freedesktop.Notifications, whose end nobody tells us */
 #define LIMIT_TOKEN_BYTES     64u    /* handle_token: clients use about 10 */
 #define LIMIT_TEXT_BYTES      1024u  /* a title, a label: more does not fit on a screen */
 #define LIMIT_LINES_BYTES     65536u /* the text of an email, of a notification */
