@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/address.h"
+#include "sbsupervisor/policy.h"
 #include "sbsupervisor/vm_name.h"
 
 #define CONFIG_MAX_LISTEN 8
@@ -26,6 +27,7 @@ struct config {
         uint32_t guest_uid, guest_gid; /* who owns the documents in the guest */
         bool read_only; /* [Documents] Open=read */
         bool pass_windows;
+        struct policy policy; /* [Portals]; its answers are for whoever reads them to set */
         const char *source; /* while the file is read: "FILE:LINE: ", for messages */
         bool cleanup;       /* --cleanup: remove what a killed instance left, and exit */
 };

@@ -17,7 +17,7 @@
 #define POLICY_MAX_INTERFACES 48
 #define POLICY_MAX_METHODS    96
 
-/* By the row's place in the table: an enum portal_policy, PORTAL_POLICY_INHERIT where none is set. */
+/* By the row's place in the table: an enum portal_policy, PORTAL_POLICY_INHERIT for none. */
 struct policy_rules {
         uint8_t interfaces[POLICY_MAX_INTERFACES];
         uint8_t methods[POLICY_MAX_METHODS];
@@ -31,8 +31,10 @@ struct policy {
 };
 
 #define POLICY_SCHEMES "http https mailto"
-/* How things look: no names, no paths, nothing that a person typed. */
-#define POLICY_NAMESPACES "org.freedesktop.appearance"
+/* How things look: colours, fonts, themes.  No names, no paths, nothing that a person typed. */
+#define POLICY_NAMESPACES                                                                          \
+        "org.freedesktop.appearance org.gnome.desktop.interface org.gnome.desktop.a11y.interface " \
+        "org.gnome.fontrendering"
 
 void policy_done(struct policy *p);
 
@@ -40,9 +42,9 @@ void policy_done(struct policy *p);
 
 /* PORTAL_ALLOW, PORTAL_DENY or PORTAL_ASK. */
 enum portal_policy policy_decide(const struct policy *p, const struct portal_method *m);
-/* Whether what an interface tells everybody (its broadcasts, its properties) may reach the guest. */
+/* Whether what an interface tells everybody, its broadcasts and properties, reaches the guest. */
 bool policy_allows_interface(const struct policy *p, const char *interface);
-/* Of an allowed scheme, nothing in it that a person would not see, and no host file attached. */
+/* Of an allowed scheme, with nothing in it that is not seen, and no file of the host attached. */
 bool policy_uri_allowed(const struct policy *p, const char *uri);
 bool policy_scheme_allowed(const struct policy *p, const char *scheme);
 bool policy_namespace_allowed(const struct policy *p, const char *ns);
@@ -63,6 +65,7 @@ struct policy_subject {
 struct policy_subject policy_subject(const struct portal_method *m);
 /* "Portal" or "Portal.Method", in buf; returns buf. */
 const char *policy_subject_name(const struct policy_subject *s, char buf[POLICY_MAX_NAME]);
+/* Where rules has its enum portal_policy. */
 uint8_t *policy_rule(struct policy_rules *rules, const struct policy_subject *s);
 
 /* --- what the person writes ------------------------------------------------------------------- */
@@ -75,17 +78,18 @@ enum {
         POLICY_E_VALUE,      /* not allow, deny or ask; of a list: a word that cannot be in it */
 };
 
-/* "Portal" or "Portal.Method".  0 or POLICY_E_*; of POLICY_E_METHOD, ret->interface is set. */
+/* "Portal" or "Portal.Method".  0, -ENOMEM or POLICY_E_*; of _METHOD ret->interface is set. */
 int policy_parse_name(const char *name, struct policy_subject *ret);
 /* "allow", "deny" or "ask".  0 or POLICY_E_VALUE. */
 int policy_parse_value(const char *value, uint8_t *ret);
 
-/* A key of [Portals] that is a portal or a method.  0 or POLICY_E_*, as above. */
+/* A key of [Portals] that is a portal or a method.  As policy_parse_name(). */
 int policy_set(struct policy *p, const char *key, const char *value, struct policy_subject *ret);
+/* Default=. */
 int policy_set_fallback(struct policy *p, const char *value);
 /* Lists; each replaces the one before.  0, POLICY_E_VALUE or -ENOMEM. */
 int policy_set_schemes(struct policy *p, const char *value);
 int policy_set_namespaces(struct policy *p, const char *value);
 
-/* The names a person may write, for messages: of portals or, with interface, of its methods. */
-size_t policy_names(const struct portal_interface *interface, char *buf, size_t size);
+/* The names a person may write, in buf, for messages: of portals or, with i, of its methods. */
+const char *policy_names(const struct portal_interface *i, char *buf, size_t size);

@@ -21,7 +21,7 @@ struct remembered_fault {
 
 /*
  * Adds what text[0..n) says to rules.  A bad line counts for nothing and is told to on_fault; of
- * two lines for one name a "deny" wins.  So a damaged file never allows more than was allowed.  PURE.
+ * two lines for one name a "deny" wins.  So a damaged file never allows more.  PURE.
  */
 void remembered_parse(const char *text, size_t n, struct policy_rules *rules,
                       void (*on_fault)(void *userdata, const struct remembered_fault *f),
@@ -32,7 +32,7 @@ struct remembered {
         struct policy_rules rules; /* for struct policy's answers */
 };
 
-/* Reads what there is.  0 or a negative errno, logged: what cannot be read cannot be kept, either. */
+/* Reads what there is.  0 or a negative errno, logged: nothing could be kept there, either. */
 int remembered_open(struct remembered *r, const char *state_dir);
 /* From now on, and after the next start.  When it cannot be written, logged, only from now on. */
 void remembered_allow(struct remembered *r, const struct policy_subject *s);
