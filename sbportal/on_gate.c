@@ -44,6 +44,8 @@ static int dispatch(struct translator *t, sd_bus_message *m) {
         (void)sd_bus_message_get_type(m, &type);
         if (type == SD_BUS_MESSAGE_METHOD_CALL) /* the gate calls nothing */
                 return reply_no_object(&t->gate, m);
+        if (type != SD_BUS_MESSAGE_SIGNAL) /* an answer that nobody waits for any more */
+                return 0;
         if (sd_bus_message_is_signal(m, PORTAL_REQUEST, "Response") &&
             handle_is_gate(path))
                 return request_response(t, m);
