@@ -27,7 +27,7 @@ struct export {
         void *userdata;
         sd_event_source *idle; /* tells the end when nothing had to be waited for */
         enum portal_export kind;
-        bool directory;
+        enum export_wants wants;
         struct privop_roots roots;
         int roots_error; /* negative: the lists could not be read, nothing is given out */
         size_t n, n_started, n_pending;
@@ -73,14 +73,18 @@ static int open_uri(struct export *e, const char *uri, struct privop_file *ret) 
                 return e->roots_error;
         r = e->kind == PORTAL_EXPORT_SAVE ? privop_open_parent(path, &e->roots, ret)
                                           : privop_open_picked(path, &e->roots, ret);
-        return r == 0 && ret->is_directory != e->directory ? PRIVOP_E_KIND : r;
+        if (r == 0 && e->wants != EXPORT_EITHER &&
+            ret->is_directory != (e->wants == EXPORT_DIRECTORIES))
+                return PRIVOP_E_KIND;
+        return r;
 }
 
 static void decide_rights(struct item *i) {
         struct documents *d = i->export->documents;
         const struct privop_file *f = &i->file;
 
-        i->write = f->writable && (!d->config->read_only || f->name);
+        i->write = f->writable && (!d->config->read_only || f->name) &&
+                   i->export->kind != PORTAL_EXPORT_READ;
         if (f->foreign) {
                 d->n_foreign++;
                 log_notice("%s%s%s: granted %s, because its owner or group is not your own "
@@ -172,7 +176,7 @@ static int on_idle(sd_event_source *s _unused_, void *userdata) {
         return 0;
 }
 
-int export_start(struct documents *d, enum portal_export kind, bool directory,
+int export_start(struct documents *d, enum portal_export kind, enum export_wants wants,
                  const char *const *uris, size_t n, export_done_t done, void *userdata,
                  struct export **ret) {
         _cleanup_(export_freep) struct export *e = calloc(1, sizeof(*e) + n * sizeof(struct item));
@@ -182,7 +186,7 @@ int export_start(struct documents *d, enum portal_export kind, bool directory,
                 return -ENOMEM;
         e->documents = d;
         e->kind = kind;
-        e->directory = directory;
+        e->wants = wants;
         e->done = done;
         e->userdata = userdata;
         e->n = n;

@@ -18,13 +18,13 @@
 /* Starting xdg-desktop-portal also starts its backend, which may start a desktop's own service. */
 #define START_SECONDS 60
 
-static int set_owner(struct host *h, const char *owner) {
-        char *s = *owner ? strdup(owner) : NULL;
+static int set_owner(char **owner, const char *name) {
+        char *s = *name ? strdup(name) : NULL;
 
-        if (*owner && !s)
+        if (*name && !s)
                 return -ENOMEM;
-        free(h->owner);
-        h->owner = s;
+        free(*owner);
+        *owner = s;
         return 0;
 }
 
@@ -36,9 +36,11 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
         if (!sender || strcmp(sender, DRIVER) != 0)
                 return 0; /* only the driver's word counts */
         r = sd_bus_message_read(m, "sss", &name, &before, &after);
+        if (r >= 0 && strcmp(name, DOCUMENTS_BUS_NAME) == 0)
+                return set_owner(&h->documents_owner, after);
         if (r < 0 || strcmp(name, PORTAL_BUS_NAME) != 0)
                 return 0;
-        r = set_owner(h, after);
+        r = set_owner(&h->owner, after);
         if (r < 0)
                 return r;
         log_info("%s %s", PORTAL_BUS_NAME, *after ? "has a new owner" : "has left the session bus");
@@ -83,17 +85,17 @@ static int on_disconnected(sd_bus_message *m _unused_, void *userdata, sd_bus_er
         return 0;
 }
 
-static int get_owner(struct host *h) {
+static int get_owner(struct host *h, const char *name, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *owner;
         int r = sd_bus_call_method(h->bus, DRIVER, DRIVER_PATH, DRIVER, "GetNameOwner", &error, &reply,
-                                   "s", PORTAL_BUS_NAME);
+                                   "s", name);
 
         if (r < 0)
                 return sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ? -ENXIO : r;
         r = sd_bus_message_read_basic(reply, 's', &owner);
-        return r < 0 ? r : set_owner(h, owner);
+        return r < 0 ? r : set_owner(ret, owner);
 }
 
 static int start_portal(struct host *h) {
@@ -116,13 +118,13 @@ static int start_portal(struct host *h) {
 }
 
 static int find_portal(struct host *h) {
-        int r = get_owner(h);
+        int r = get_owner(h, PORTAL_BUS_NAME, &h->owner);
 
         if (r == -ENXIO) {
                 r = start_portal(h);
                 if (r < 0)
                         return r;
-                r = get_owner(h);
+                r = get_owner(h, PORTAL_BUS_NAME, &h->owner);
         }
         return r < 0 ? log_error_errno(r, "cannot find " PORTAL_BUS_NAME) : 0;
 }
@@ -138,13 +140,16 @@ int host_open(struct host *h) {
         return find_portal(h);
 }
 
-static int add_matches(struct host *h) {
-        int r = sd_bus_add_match(h->bus, NULL,
-                                 "type='signal',sender='" DRIVER "',path='" DRIVER_PATH
-                                 "',interface='" DRIVER "',member='NameOwnerChanged',arg0='"
-                                 PORTAL_BUS_NAME "'",
-                                 on_owner_changed, h);
+#define OWNER_MATCH(name)                                                                          \
+        "type='signal',sender='" DRIVER "',path='" DRIVER_PATH "',interface='" DRIVER              \
+        "',member='NameOwnerChanged',arg0='" name "'"
 
+static int add_matches(struct host *h) {
+        int r = sd_bus_add_match(h->bus, NULL, OWNER_MATCH(PORTAL_BUS_NAME), on_owner_changed, h);
+
+        if (r >= 0)
+                r = sd_bus_add_match(h->bus, NULL, OWNER_MATCH(DOCUMENTS_BUS_NAME), on_owner_changed,
+                                     h);
         if (r >= 0)
                 r = sd_bus_add_match(h->bus, NULL,
                                      "type='signal',sender='" PORTAL_BUS_NAME
@@ -166,6 +171,9 @@ int host_identify(struct host *h, const char *app_id) {
         r = add_matches(h);
         if (r < 0)
                 return log_error_errno(r, "cannot listen on your session bus");
+        r = get_owner(h, DOCUMENTS_BUS_NAME, &h->documents_owner);
+        if (r < 0 && r != -ENXIO)
+                return log_error_errno(r, "cannot find " DOCUMENTS_BUS_NAME);
         r = find_portal(h);
         if (r == 0)
                 identity_introduce(&h->identity, h->bus, h->owner); /* it may be another already */
@@ -207,12 +215,22 @@ int host_new_call(struct host *h, const char *interface, const char *member, sd_
                                               interface, member);
 }
 
+int host_new_documents_call(struct host *h, const char *interface, const char *member,
+                            sd_bus_message **ret) {
+        return sd_bus_message_new_method_call(h->bus, ret, h->documents_owner ?: DOCUMENTS_BUS_NAME,
+                                              DOCUMENTS_PATH, interface, member);
+}
+
+static bool is_owner(const char *owner, const char *sender) {
+        return owner && strcmp(sender, owner) == 0;
+}
+
 bool host_answered(const struct host *h, sd_bus_message *reply) {
         const char *sender = sd_bus_message_get_sender(reply);
 
         if (!sender || strcmp(sender, DRIVER) == 0)
                 return sd_bus_message_is_method_error(reply, NULL) > 0;
-        return h->owner && strcmp(sender, h->owner) == 0;
+        return is_owner(h->owner, sender) || is_owner(h->documents_owner, sender);
 }
 
 void host_done(struct host *h) {
@@ -220,5 +238,6 @@ void host_done(struct host *h) {
         identity_done(&h->identity);
         h->bus = sd_bus_close_unref(h->bus);
         free(h->owner);
+        free(h->documents_owner);
         *h = (struct host){.identity.connector = {.pidfd = -1, .hold = -1}};
 }

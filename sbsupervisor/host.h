@@ -31,6 +31,7 @@ struct host_listener {
 struct host {
         sd_bus *bus;
         char *owner; /* unique name; NULL while nobody owns the portal's name */
+        char *documents_owner; /* likewise, of the person's document portal */
         struct identity identity;
         sd_event_source *connector_exit;
         struct host_listener listener;
@@ -54,6 +55,9 @@ int host_listen(struct host *h, sd_event *event, const struct host_listener *l);
  * that the bus starts a portal, when there is none.  The only way to make one.
  */
 int host_new_call(struct host *h, const char *interface, const char *member, sd_bus_message **ret);
-/* Whether a reply comes from the portal's owner, or from the bus itself (errors, time-outs). */
+/* The same to the person's document portal, which the bus starts when there is none. */
+int host_new_documents_call(struct host *h, const char *interface, const char *member,
+                            sd_bus_message **ret);
+/* Whether a reply comes from the owner of either, or from the bus itself (errors, time-outs). */
 bool host_answered(const struct host *h, sd_bus_message *reply);
 void host_done(struct host *h);

@@ -275,6 +275,13 @@ static void on_host_signal(void *userdata, sd_bus_message *m) {
                 gate_host_signal(&s->gate, m);
 }
 
+static void on_host_broadcast(void *userdata, sd_bus_message *m) {
+        struct supervisor *s = userdata;
+
+        if (s->gate.bus)
+                gate_host_broadcast(&s->gate, m);
+}
+
 static void on_host_lost(void *userdata) {
         struct supervisor *s = userdata;
 
@@ -351,6 +358,7 @@ static int become_application(struct supervisor *s) {
 static int start(struct supervisor *s) {
         const struct host_listener listener = {
                 .on_signal = on_host_signal,
+                .on_broadcast = on_host_broadcast,
                 .on_lost = on_host_lost,
                 .on_disconnected = on_host_disconnected,
                 .userdata = s,
@@ -368,9 +376,14 @@ static int start(struct supervisor *s) {
         if (r > 0)
                 return -EBUSY;
         if (r == 0)
-                r = become_application(s);
+                r = remembered_open(&s->remembered, s->config.state_dir);
         if (r == 0)
+                r = become_application(s);
+        if (r == 0) {
+                s->config.policy.answers = &s->remembered.rules;
+                asks_init(&s->asks, &s->host, s->config.label, &s->remembered);
                 r = host_listen(&s->host, s->event, &listener);
+        }
         if (r == 0)
                 r = open_sockets(s);
         if (r == 0)
@@ -409,6 +422,8 @@ static void stop(struct supervisor *s) {
                 proc_stop(&s->procs[order[i]], STOP_MS);
         if (s->gate.bus)
                 gate_done(&s->gate);
+        asks_done(&s->asks);
+        remembered_done(&s->remembered);
         host_done(&s->host);
         documents_done(&s->documents);
         reap_orphans();

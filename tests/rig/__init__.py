@@ -5,8 +5,8 @@ person       who stands for the person at the desk: this user, or one made for t
 linux        the few system calls Python's library lacks
 processes    starting programs, and leaving none behind
 virtiofsd    where a Rust virtiofsd comes from
-session      a host session: message bus, xdg-desktop-portal, a scripted file chooser
-chooser      that file chooser (a program of its own)
+session      a host session: message bus, xdg-desktop-portal, a scripted backend
+backend      that backend (a program of its own)
 sidebus      sbsupervisor and sbagent under test
 guest        a stock D-Bus client behind sbagent
 wire         raw bytes behind sbagent
