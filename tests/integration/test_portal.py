@@ -1,180 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""sbportal between a real bus and a gate of the test's own (tests/rig/gate_player.c)."""
+"""sbportal between a real bus and a gate of the test's own: requests, limits, what it answers."""
 
 import os
-import queue
 import re
-import socket
 import subprocess
-import threading
 
 from gi.repository import Gio, GLib
 
-from rig.guest import (DESKTOP, FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GuestClient, Request,
-                       error_name, path_bytes, pump)
+from rig.guest import (DESKTOP, FILE_CHOOSER, PATH, PROPERTIES, REQUEST, Request, error_name,
+                       path_bytes, pump)
+from rig.portal import (DOCUMENTS, INTROSPECTABLE, PEER, PORTAL, call_with_fds, fails, method_call,
+                        open_request, send, start)
 from rig.processes import Process, wait_for
 
-DOCUMENTS = "/run/sidebus/doc"
-INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
-PEER = "org.freedesktop.DBus.Peer"
-PORTAL = "org.freedesktop.portal."
 V = GLib.Variant
-
-BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><listen>unix:path={0}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*"/><allow receive_type="method_call"/>
-<allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/>
-<allow own="*"/></policy></busconfig>"""
-
-
-class Rig:
-    """A bus, sbportal on it, and its gate."""
-
-    def __init__(self, env, *arguments):
-        self.socket = os.path.join(env.tmp, "bus")
-        self.address = "unix:path=" + self.socket
-        config = os.path.join(env.tmp, "bus.conf")
-        with open(config, "w") as f:
-            f.write(BUS_CONFIG.format(self.socket))
-        self.bus = Process(["dbus-daemon", "--nofork", "--config-file", config],
-                           log=os.path.join(env.tmp, "bus.log"))
-        wait_for("the bus", self.bus_listens)
-        self.log_path = os.path.join(env.tmp, "portal.log")
-        player = os.path.join(env.build, "tests", "rig", "gate_player")
-        self.player = Process([player, os.path.join(env.build, "sbportal"), self.socket, DOCUMENTS,
-                               *arguments], log=self.log_path, stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE)
-        self.lines = queue.Queue()
-        self.thread = threading.Thread(target=self._read, daemon=True)
-        self.thread.start()
-        self.clients = []
-        self.fds = []  # what was in those of the last call
-        self.pid = int(self.expect("pid")[0])
-        self.expect("ipc PORTAL_READY")
-
-    def bus_listens(self):
-        with socket.socket(socket.AF_UNIX) as s:
-            return s.connect_ex(self.socket) == 0
-
-    def _read(self):
-        for line in self.player.popen.stdout:
-            self.lines.put(line.decode().rstrip("\n"))
-        self.lines.put(None)
-
-    def line(self):
-        """The next thing that happened on the gate."""
-        for _ in range(2000):
-            pump()
-            try:
-                line = self.lines.get(timeout=0.01)
-            except queue.Empty:
-                continue
-            assert line is not None, "gate_player ended:\n" + self.player.log()
-            return line
-        raise AssertionError("nothing happened on the gate")
-
-    def expect(self, start):
-        """The next line must start so; what follows, in words."""
-        line = self.line()
-        assert line.startswith(start), (start, line, self.player.log())
-        return line[len(start):].split()
-
-    def call(self, member):
-        """The next line must be a call of member: the text of its body."""
-        assert self.expect("call " + member) == [PATH]
-        body = []
-        self.fds = []
-        while (line := self.line()) != "end":
-            if line.startswith("fd "):
-                self.fds.append(line[3:])
-            else:
-                body.append(line[2:])
-        return "\n".join(body)
-
-    def quiet(self):
-        """Nothing else happened on the gate: all that was before has been handled by now."""
-        self.tell("call / a.b Probe")
-        assert self.expect("answer") == ["org.freedesktop.DBus.Error.UnknownMethod"]
-        assert self.lines.empty(), self.line()
-
-    def learnt(self):
-        """Nothing happened on the gate but that interfaces were asked for: their names."""
-        self.player.popen.stdin.write(b"call / a.b Probe\n")
-        self.player.popen.stdin.flush()
-        names = []
-        while (line := self.line()) != "done call":
-            assert line.startswith("get-all "), line
-            names.append(line.split()[1])
-        assert self.expect("answer")
-        return names
-
-    def plain(self, member, path=PATH):
-        """The next lines must be a plain call of member: the text of its body."""
-        body = self.call(member)
-        self.expect("answered")
-        return body
-
-    def tell(self, command):
-        self.player.popen.stdin.write(command.encode() + b"\n")
-        self.player.popen.stdin.flush()
-        assert self.line() == "done " + command.split()[0]
-
-    def client(self):
-        client = GuestClient(self.address)
-        self.clients.append(client)
-        return client
-
-    def log(self):
-        return self.player.log()
-
-    def alive(self):
-        """Same process, and it answers."""
-        assert self.client().call(PATH, PEER, "GetMachineId") == ("ab" * 16,)
-        os.kill(self.pid, 0)
-
-    def stop(self):
-        for client in self.clients:
-            client.close()
-        self.player.popen.stdin.close()
-        self.player.wait()
-        self.bus.stop()
-        self.thread.join()
-        self.player.popen.stdout.close()
-
-
-def start(env, *arguments):
-    return env.closing(Rig(env, *arguments))
-
-
-def open_request(rig, client, **options):
-    """(request, its token on the gate)"""
-    request = client.open_file(**options)
-    rig.call("OpenFile")
-    return request, rig.expect("reply")[0]
-
-
-def fails(function, *arguments, **named):
-    """The name of the error it ends with."""
-    try:
-        result = function(*arguments, **named)
-    except GLib.Error as e:
-        return error_name(e)
-    raise AssertionError(("no error", result))
-
-
-def send(client, message):
-    """Sends a message as it is; its reply."""
-    reply, _ = client.bus.send_message_with_reply_sync(message, Gio.DBusSendMessageFlags.NONE, 20000,
-                                                       None)
-    return reply
-
-
-def method_call(member, body, path=PATH, interface=FILE_CHOOSER):
-    message = Gio.DBusMessage.new_method_call(DESKTOP, path, interface, member)
-    if body is not None:
-        message.set_body(body)
-    return message
 
 
 # --- requests -----------------------------------------------------------------------------------
@@ -455,14 +294,6 @@ def test_large_messages(env):
     reply = send(client, method_call("OpenFile", keys))
     assert reply.get_error_name() == "org.freedesktop.portal.Error.InvalidArgument"
     rig.alive()
-
-
-def call_with_fds(client, interface, member, body, fds):
-    """fds: descriptors, which stay the caller's."""
-    fd_list = Gio.UnixFDList.new_from_array([os.dup(fd) for fd in fds])
-    reply, _ = client.bus.call_with_unix_fd_list_sync(
-        DESKTOP, PATH, interface, member, body, None, Gio.DBusCallFlags.NONE, 20000, fd_list, None)
-    return reply.unpack()
 
 
 def test_descriptors(env):

@@ -35,7 +35,7 @@ struct player {
         struct ipc_chan ipc;
         sd_event_source *ipc_source;
         unsigned n_requests;
-        bool hold;
+        bool hold, hold_properties;
         char next_error[128];  /* answer the next call with this error */
         char next_handle[256]; /* or with this object path */
         char next_body[4096];  /* or, if it is a plain one, with this body */
@@ -211,34 +211,41 @@ static void answer(struct player *p, sd_bus_message *m) {
                 answer_call(p, m);
 }
 
-static bool refuse_absent(struct player *p, sd_bus_message *m, const char *interface) {
-        if (strcmp(interface, p->absent) != 0)
-                return false;
-        check(sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_INTERFACE, "absent"), "reply");
-        return true;
-}
-
 static void answer_property(struct player *p, sd_bus_message *m) {
-        const char *interface, *name;
+        const char *interface, *name = NULL;
 
-        if (sd_bus_message_is_method_call(m, NULL, "Get")) {
-                check(sd_bus_message_read(m, "ss", &interface, &name), "read");
-                printf("get %s %s\n", interface, name);
-                if (refuse_absent(p, m, interface))
-                        return;
-                if (strcmp(name, "version") == 0)
-                        check(sd_bus_reply_method_return(m, "v", "u", p->version), "reply");
-                else
-                        answer_call(p, m);
-        } else {
-                check(sd_bus_message_read(m, "s", &interface), "read");
-                printf("get-all %s\n", interface);
-                if (refuse_absent(p, m, interface))
-                        return;
+        check(sd_bus_message_rewind(m, true), "rewind");
+        check(sd_bus_message_read(m, "s", &interface), "read");
+        if (sd_bus_message_is_method_call(m, NULL, "Get"))
+                check(sd_bus_message_read(m, "s", &name), "read");
+        if (strcmp(interface, p->absent) == 0)
+                check(sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_INTERFACE, "absent"),
+                      "reply");
+        else if (!name)
                 check(sd_bus_reply_method_return(m, "a{sv}", 2, "version", "u", p->version,
                                                  "Secret", "s", "host"),
                       "reply");
-        }
+        else if (strcmp(name, "version") == 0)
+                check(sd_bus_reply_method_return(m, "v", "u", p->version), "reply");
+        else
+                answer_call(p, m);
+}
+
+static bool is_property(sd_bus_message *m) {
+        return sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", NULL);
+}
+
+static void on_property(struct player *p, sd_bus_message *m) {
+        const char *interface, *name = "";
+
+        check(sd_bus_message_read(m, "s", &interface), "read");
+        if (sd_bus_message_is_method_call(m, NULL, "Get"))
+                check(sd_bus_message_read(m, "s", &name), "read");
+        printf("%s %s %s\n", *name ? "get" : "get-all", interface, name);
+        if (p->hold_properties && p->n_held < HELD_MAX)
+                p->held[p->n_held++] = sd_bus_message_ref(m);
+        else
+                answer_property(p, m);
 }
 
 static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
@@ -256,8 +263,8 @@ static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *
                 printf("close-session %s\n", strrchr(sd_bus_message_get_path(m), '/') + 1);
                 return 1;
         }
-        if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", NULL)) {
-                answer_property(p, m);
+        if (is_property(m)) {
+                on_property(p, m);
                 return 1;
         }
         printf("call %s %s\n", sd_bus_message_get_member(m), sd_bus_message_get_path(m));
@@ -276,10 +283,17 @@ static void do_hold(struct player *p, _unused_ char *args) {
         p->hold = true;
 }
 
+static void do_hold_properties(struct player *p, _unused_ char *args) {
+        p->hold_properties = true;
+}
+
 static void do_release(struct player *p, _unused_ char *args) {
-        p->hold = false;
+        p->hold = p->hold_properties = false;
         for (unsigned i = 0; i < p->n_held; i++) {
-                answer(p, p->held[i]);
+                if (is_property(p->held[i]))
+                        answer_property(p, p->held[i]);
+                else
+                        answer(p, p->held[i]);
                 sd_bus_message_unref(p->held[i]);
         }
         p->n_held = 0;
@@ -397,6 +411,7 @@ static const struct {
         {"call", do_call},     {"drop-gate", do_drop_gate}, {"drop-ipc", do_drop_ipc},
         {"ipc", do_ipc},       {"body", do_body},           {"absent", do_absent},
         {"version", do_version}, {"signal", do_signal},
+        {"hold-properties", do_hold_properties},
 };
 
 static void run_command(struct player *p, char *line) {
