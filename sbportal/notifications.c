@@ -37,6 +37,17 @@ static struct notification *find(struct notifications *n, uint32_t number) {
         return number != 0 && e->number == number ? e : NULL;
 }
 
+/* id as we write it, and in no other way. */
+static struct notification *find_id(struct notifications *n, const char *id) {
+        struct notification *e = find(n, (uint32_t)strtoul(id, NULL, 10));
+        char expected[ID_BYTES];
+
+        if (!e)
+                return NULL;
+        (void)snprintf(expected, sizeof(expected), "%u", e->number);
+        return strcmp(id, expected) == 0 ? e : NULL;
+}
+
 static uint32_t next_number(struct notifications *n) {
         if (++n->last == 0) /* means: none */
                 n->last = 1;
@@ -96,7 +107,7 @@ int notifications_invoked(struct translator *t, sd_bus_message *signal) {
                 r = sd_bus_message_read(signal, "ss", &id, &action);
         if (r < 0)
                 return r;
-        e = find(&t->notifications, (uint32_t)strtoul(id, NULL, 10));
+        e = find_id(&t->notifications, id);
         if (!e)
                 return PORTAL_REBUILD_E_VALUE;
         r = new_signal(t, e, "ActionInvoked", &m);

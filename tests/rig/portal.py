@@ -36,16 +36,12 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 class Rig:
     """A bus, sbportal on it, and its gate."""
 
-    def __init__(self, env, *arguments):
+    def __init__(self, env, *arguments, bus_of=None):
+        """bus_of: another rig, on whose bus this one is, too."""
         self.socket = os.path.join(env.tmp, "bus")
         self.address = "unix:path=" + self.socket
-        config = os.path.join(env.tmp, "bus.conf")
-        with open(config, "w") as f:
-            f.write(BUS_CONFIG.format(self.socket))
-        self.bus = Process(["dbus-daemon", "--nofork", "--config-file", config],
-                           log=os.path.join(env.tmp, "bus.log"))
-        wait_for("the bus", self.bus_listens)
-        self.log_path = os.path.join(env.tmp, "portal.log")
+        self.bus = None if bus_of else self._start_bus(env)
+        self.log_path = os.path.join(env.tmp, "second.log" if bus_of else "portal.log")
         player = os.path.join(env.build, "tests", "rig", "gate_player")
         self.player = Process([player, os.path.join(env.build, "sbportal"), self.socket, DOCUMENTS,
                                *arguments], log=self.log_path, stdin=subprocess.PIPE,
@@ -57,6 +53,15 @@ class Rig:
         self.fds = []  # what was in those of the last call
         self.pid = int(self.expect("pid")[0])
         self.expect("ipc PORTAL_READY")
+
+    def _start_bus(self, env):
+        config = os.path.join(env.tmp, "bus.conf")
+        with open(config, "w") as f:
+            f.write(BUS_CONFIG.format(self.socket))
+        bus = Process(["dbus-daemon", "--nofork", "--config-file", config],
+                      log=os.path.join(env.tmp, "bus.log"))
+        wait_for("the bus", self.bus_listens)
+        return bus
 
     def bus_listens(self):
         with socket.socket(socket.AF_UNIX) as s:
@@ -151,14 +156,15 @@ class Rig:
             client.close()
         self.player.popen.stdin.close()
         self.player.wait()
-        self.bus.stop()
+        if self.bus:
+            self.bus.stop()
         self.thread.join()
         self.player.popen.stdout.close()
 
 
-def start(env, *arguments):
+def start(env, *arguments, bus_of=None):
     """The rig, stopped with the test."""
-    return env.closing(Rig(env, *arguments))
+    return env.closing(Rig(env, *arguments, bus_of=bus_of))
 
 
 def open_request(rig, client, **options):
