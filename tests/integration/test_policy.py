@@ -385,6 +385,9 @@ def test_bad_keys(env):
         "SettingsNamespaces=a,b": "SettingsNamespaces=.*separated by spaces",
         f"{FILE_CHOOSER}=allow": "there is no such portal",
     }
+    with open(os.path.join(env.source, "docs/PORTALS.refused.md"), encoding="utf-8") as f:
+        for name in re.findall(r"^## (\w+)$", f.read(), re.MULTILINE):
+            faults[name + "=ask"] = name + "=: no VM gets this portal"
     for line, expected in faults.items():
         sidebus = env.own_sidebus(config="[Portals]\nRemoteDesktop=deny\n" + line + "\n",
                                   ready=False)
