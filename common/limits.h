@@ -40,6 +40,7 @@
 #define LIMIT_REQUESTS_VM     64u    /* of all of them; the gate holds the same number again */
 #define LIMIT_SESSIONS_CLIENT 8u     /* portal sessions of one guest client: one of each kind, and room */
 #define LIMIT_SESSIONS_VM     32u    /* of all of them */
+#define LIMIT_PORTAL_FDS      1152u  /* RLIMIT_NOFILE of sbportal: LIMIT_MESSAGE_FDS of LIMIT_REQUESTS_VM calls that the gate has not read, and room */
 #define LIMIT_NOTIFICATIONS_CLIENT 30u /* a minute, and at once, of one guest client: a chat in full swing */
 #define LIMIT_NOTIFICATIONS_VM     60u /* of all of them: more nobody reads */
 #define LIMIT_NOTIFICATIONS_KEPT   256u /* of org.freedesktop.Notifications, whose end nobody tells us */

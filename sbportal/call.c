@@ -105,7 +105,7 @@ int call_reply_gate_error(struct call *c, sd_bus_message *answer) {
         if (c->method && strcmp(e->name, SD_BUS_ERROR_UNKNOWN_INTERFACE) == 0)
                 return reply_error(&c->t->vm, c->message, SD_BUS_ERROR_UNKNOWN_METHOD,
                                    "No such interface “%s” on object at path %s",
-                                   c->method->interface, portal_path(portal_find_interface(c->method->interface)));
+                                   c->method->interface, portal_path(c->method->interface));
         if (c->method && strcmp(e->name, SD_BUS_ERROR_UNKNOWN_METHOD) == 0)
                 return reply_error(&c->t->vm, c->message, SD_BUS_ERROR_UNKNOWN_METHOD,
                                    "No such method “%s”", c->method->member);

@@ -51,8 +51,8 @@ DEFINE_CLEANUP(struct call *, call_free);
 
 /*
  * Sends m to the gate.  answered() gets the gate's reply, an error too, and owns c from then on;
- * after call_free() it is not called any more.  0, BUS_SOURCE_E_GONE or a negative errno; the
- * caller still owns c when it is not 0.
+ * after call_free() it is not called any more.  0, BUS_SOURCE_E_* or a negative errno; the caller
+ * still owns c when it is not 0.
  */
 int call_send(struct call *c, sd_bus_message *m,
               int (*answered)(struct call *c, sd_bus_message *answer));

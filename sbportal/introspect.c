@@ -59,7 +59,8 @@ static const char session_interface[] = "  <interface name=\"" PORTAL_SESSION_IF
                                         "    <signal name=\"Closed\">\n"
                                         "      <arg type=\"a{sv}\" name=\"details\"/>\n"
                                         "    </signal>\n"
-                                        "    <property name=\"version\" type=\"u\" access=\"read\"/>\n"
+                                        "    <property type=\"u\" name=\"version\""
+                                        " access=\"read\"/>\n"
                                         "  </interface>\n";
 
 /* direction: " direction=\"in\"", or "" for a signal's. */

@@ -46,8 +46,8 @@ static int reply_invalid(struct call *c, int e, const char *culprit) {
                 return reply_error(vm, c->message, SD_BUS_ERROR_ACCESS_DENIED, "Invalid session");
         if (e == PORTAL_REBUILD_E_NO_FD || (e == PORTAL_REBUILD_E_VALUE && is_fd(role)))
                 return reply_error(vm, c->message, SD_BUS_ERROR_NOT_SUPPORTED,
-                                   "'%s' is a file descriptor, and this connection to the host "
-                                   "carries none", culprit ?: "the message");
+                                   "'%s' is a file descriptor, which cannot be carried to the "
+                                   "host here", culprit ?: "the message");
         return reply_error(vm, c->message, PORTAL_E_INVALID, "%s for '%s'",
                            e == PORTAL_REBUILD_E_TYPE ? "Wrong type" : "Invalid value",
                            culprit ?: "the message");
@@ -191,6 +191,8 @@ static int send_call(struct call *take_c, sd_bus_message *out,
 
         if (r == BUS_SOURCE_E_GONE)
                 return reply_error(&c->t->vm, c->message, PORTAL_E_FAILED, "The portal is gone");
+        if (r == BUS_SOURCE_E_FULL)
+                return reply_limit(c, "Too many descriptors are on their way");
         if (r == 0)
                 (void)TAKE_PTR(c);
         return r;

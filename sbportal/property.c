@@ -300,7 +300,7 @@ int property_changed(struct translator *t, sd_bus_message *m) {
         i = portal_find_interface(name);
         if (!i || i->local)
                 return PORTAL_REBUILD_E_VALUE;
-        r = sd_bus_message_new_signal(t->vm.bus, &out, portal_path(i), PROPERTIES,
+        r = sd_bus_message_new_signal(t->vm.bus, &out, portal_path(name), PROPERTIES,
                                       "PropertiesChanged");
         if (r >= 0)
                 r = sd_bus_message_append_basic(out, 's', name);

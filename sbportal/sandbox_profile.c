@@ -50,9 +50,7 @@ static const struct sandbox_syscall syscalls[] = {
 
 static const struct sandbox_rlimit rlimits[] = {
         {RLIMIT_CORE, 0},       /* a core would hold the guest's data */
-        /* 8 of our own, those of one message while it is read, and those of all calls under way,
-         * should the gate be slow to read them */
-        {RLIMIT_NOFILE, 64 + LIMIT_MESSAGE_FDS * LIMIT_REQUESTS_VM},
+        {RLIMIT_NOFILE, LIMIT_PORTAL_FDS},
         {RLIMIT_NPROC, 0},      /* nothing is ever started */
         {RLIMIT_AS, 536870912}, /* 512 MiB: D-Bus's largest message, twice, and ourselves */
 };

@@ -4,7 +4,9 @@
 #include "sbportal/notifications.h"
 #include "sbportal/translate.h"
 
-const char *portal_path(const struct portal_interface *i) {
+const char *portal_path(const char *interface) {
+        const struct portal_interface *i = portal_find_interface(interface);
+
         return i->object == PORTAL_DOCUMENTS ? DOCUMENTS_PATH : PORTAL_PATH;
 }
 
@@ -26,12 +28,12 @@ int signal_pass(struct translator *t, sd_bus_message *m, const struct portal_sig
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *out = NULL;
         _cleanup_(translation_done) struct translation tr = {.t = t, .interface = s->interface};
         struct portal_rebuild rb = {.translate = translate_to_guest, .userdata = &tr};
-        const struct portal_interface *i = portal_find_interface(s->interface);
         int r;
 
-        if (i->local)
+        if (portal_find_interface(s->interface)->local)
                 return PORTAL_REBUILD_E_VALUE;
-        r = sd_bus_message_new_signal(t->vm.bus, &out, portal_path(i), s->interface, s->member);
+        r = sd_bus_message_new_signal(t->vm.bus, &out, portal_path(s->interface), s->interface,
+                                      s->member);
         if (r >= 0)
                 r = portal_rebuild_values(&rb, s->args, s->options, m, out);
         return r != 0 ? r : send_routed(t, out, s, &tr);

@@ -6,7 +6,7 @@
 #include "sbportal/translator.h"
 
 /* The path, on the VM's bus, of the object that has this interface. */
-const char *portal_path(const struct portal_interface *i);
+const char *portal_path(const char *interface);
 
 /* 0, PORTAL_REBUILD_E_* (the gate is at fault, or nobody is there for it) or a negative errno. */
 int signal_pass(struct translator *t, sd_bus_message *m, const struct portal_signal *s);

@@ -190,10 +190,26 @@ int translate_to_guest(void *userdata, const struct portal_value *v, const char 
         return translate(to_guest, ELEMENTSOF(to_guest), userdata, v, value, ret_new);
 }
 
-int translate_fd_to_gate(_unused_ void *userdata, _unused_ const struct portal_value *v, int fd,
+/*
+ * The kernel gives the lowest number there is, so that below this one there is room for sd-bus's
+ * own copy and for the next message's: without it the connection would end.
+ */
+#define HIGHEST_FD ((int)(LIMIT_PORTAL_FDS - 2 * LIMIT_MESSAGE_FDS))
+_Static_assert(HIGHEST_FD > (int)(LIMIT_REQUESTS_VM * LIMIT_MESSAGE_FDS), "all calls' have room");
+
+int translate_fd_to_gate(void *userdata, _unused_ const struct portal_value *v, int fd,
                          int *ret_fd) {
-        *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-        return *ret_fd < 0 ? -errno : 0;
+        struct translation *tr = userdata;
+        _cleanup_close_ int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        if (copy < 0 && errno != EMFILE)
+                return -errno;
+        if (copy < 0 || copy > HIGHEST_FD) {
+                guest_log_warning(&tr->t->log, "too many descriptors on their way: refused one");
+                return PORTAL_REBUILD_E_NO_FD;
+        }
+        *ret_fd = TAKE_FD(copy);
+        return 0;
 }
 
 void translation_done(struct translation *tr) {

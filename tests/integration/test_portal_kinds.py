@@ -303,6 +303,20 @@ def test_session_limits(env):
     rig.quiet()
 
 
+def test_gate_goes(env):
+    """The gate is gone: sessions end with Closed; what was in force has had its Response"""
+    rig = start(env)
+    client = rig.client()
+    heard = Signals(client)
+    session = create_location(rig, client, "loc", "s1")
+    request, _ = inhibit(rig, client)
+    rig.tell("drop-gate")
+    wait_for("Closed", lambda: (pump(), heard.heard)[1])
+    assert heard.heard == [(session, SESSION, "Closed", ({},))]
+    assert rig.expect("exit") == ["1"]
+    assert len(request.responses) == 1
+
+
 # --- requests that last -------------------------------------------------------------------------
 
 def inhibit(rig, client, code=0):
