@@ -72,7 +72,16 @@ SETTINGS = {
     "org.gnome.desktop.privacy": {"recent-files": ("s", "/home/person/diary")},
 }
 
+# What the host's portal looks for on the system bus, which here is the same: where the machine is,
+# and how it is powered.
+GEOCLUE = "org.freedesktop.GeoClue2"
+POWER = "net.hadess.PowerProfiles"
+
 VALUES = {
+    GEOCLUE + ".Location": {
+        "Latitude": ("d", 52.5), "Longitude": ("d", 13.4), "Accuracy": ("d", 10.),
+        "Timestamp": ("(tt)", (1, 2)), "Description": ("s", "at home")},
+    POWER: {"ActiveProfile": ("s", "balanced")},
     "Settings": {"version": ("u", 2)},
     "Notification": {"version": ("u", 2)},
     "Screenshot": {"version": ("u", 2)},
@@ -172,7 +181,11 @@ class Backend:
                        (PROPERTIES, "Get"): self.on_property,
                        (PROPERTIES, "GetAll"): self.on_properties,
                        (IMPL + "Settings", "ReadAll"): self.on_settings,
-                       (IMPL + "Settings", "Read"): self.on_setting}
+                       (IMPL + "Settings", "Read"): self.on_setting,
+                       (GEOCLUE + ".Manager", "GetClient"): self.on_geoclue_client,
+                       (GEOCLUE + ".Client", "Start"): self.on_geoclue_start,
+                       (GEOCLUE + ".Client", "Stop"): self.reply,
+                       (PROPERTIES, "Set"): self.reply}
         GLib.io_add_watch(fd, GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, self.on_command)
         connection.add_message_filter(self.on_message)
 
@@ -267,6 +280,13 @@ class Backend:
         else:
             self.refuse(call, "org.freedesktop.portal.Error.NotFound", "no such setting")
 
+    def on_geoclue_client(self, call):
+        self.reply(call, "o", "/org/freedesktop/GeoClue2/Client/1")
+
+    def on_geoclue_start(self, call):
+        self.reply(call)
+        self.say(event="call", name="GeoClue.Start", member="Start", options={})
+
     # --- commands of the test -----------------------------------------------------------------
 
     def end(self, handle, response, results):
@@ -280,8 +300,9 @@ class Backend:
         self.say(event="answered", handle=command["handle"], known=known)
 
     def on_signal(self, command):
-        message = dbus.lowlevel.SignalMessage(command["path"], IMPL + command["interface"],
-                                              command["member"])
+        interface = command["interface"]
+        message = dbus.lowlevel.SignalMessage(
+            command["path"], interface if "." in interface else IMPL + interface, command["member"])
         kinds = split(command["signature"])
         message.append(*[build(kind, value) for kind, value in zip(kinds, command["values"])],
                        signature=command["signature"])
@@ -305,7 +326,8 @@ def main():
     bus = dbus.SessionBus()
     loop = GLib.MainLoop()
     backend = Backend(bus, int(sys.argv[1]), loop)
-    bus.request_name(NAME, dbus.bus.NAME_FLAG_DO_NOT_QUEUE)
+    for name in (GEOCLUE, POWER, NAME):
+        bus.request_name(name, dbus.bus.NAME_FLAG_DO_NOT_QUEUE)
     backend.say(event="ready")
     loop.run()
 

@@ -325,9 +325,12 @@ class HostSession:
                                    GLib.Variant("(s)", (name,)), None, 0, 5000, None)
         return reply.unpack()[0]
 
-    def start_portal(self):
-        self.portal = Process([self.libexec + "/xdg-desktop-portal", "-v"],
-                              log=self.file("portal.log"), env=self.env)
+    def start_portal(self, before=()):
+        """before: a command that execs what follows it."""
+        # The backend plays what is on the system bus, too.
+        env = {**self.env, "DBUS_SYSTEM_BUS_ADDRESS": self.address}
+        self.portal = Process([*before, self.libexec + "/xdg-desktop-portal", "-v"],
+                              log=self.file("portal.log"), env=env)
         wait_for("xdg-desktop-portal", lambda: self.owner(DESKTOP)
                  or (not self.portal.running() and self._fail("xdg-desktop-portal ended")))
 
