@@ -14,6 +14,7 @@
 
 #define NOTIFICATION "org.freedesktop.portal.Notification"
 #define SECOND       UINT64_C(1000000)
+#define STOP_USEC    (SECOND / 2) /* a portal that hangs does not hold the stop up */
 
 /* One call that waits for an answer. */
 struct ask {
@@ -154,16 +155,21 @@ static void free_question(struct question *q) {
 
 DEFINE_CLEANUP(struct question *, free_question);
 
+/*
+ * Takes the notification from the desktop.  xdg-desktop-portal drops the calls of who has left the
+ * bus: at the end its answer is waited for.
+ */
 static void withdraw(const struct question *q) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        sd_bus *bus = q->asks->host->bus;
         int r = host_new_call(q->asks->host, NOTIFICATION, "RemoveNotification", &m);
 
         if (r >= 0)
                 r = sd_bus_message_append_basic(m, 's', q->id);
-        if (r >= 0)
-                r = sd_bus_message_set_expect_reply(m, false);
-        if (r >= 0)
-                r = sd_bus_send(q->asks->host->bus, m, NULL);
+        if (r >= 0 && q->asks->stopping)
+                r = sd_bus_call(bus, m, STOP_USEC, NULL, NULL);
+        else if (r >= 0 && (r = sd_bus_message_set_expect_reply(m, false)) >= 0)
+                r = sd_bus_send(bus, m, NULL);
         if (r < 0)
                 (void)log_warning_errno(r, "cannot take a question back from the desktop");
 }
@@ -280,6 +286,10 @@ void asks_init(struct asks *a, struct host *host, const char *label,
                 .remembered = remembered,
                 .timeout = LIMIT_ASK_SECONDS * SECOND,
         };
+}
+
+void asks_stop(struct asks *a) {
+        a->stopping = true;
 }
 
 void asks_done(struct asks *a) {

@@ -27,6 +27,7 @@ struct asks {
         struct question *questions[LIMIT_ASKS];
         uint64_t full;    /* when as many as at the start may be asked again, in microseconds */
         uint64_t timeout; /* microseconds for an answer */
+        bool stopping;
         struct log_budget budget;
 };
 
@@ -36,6 +37,8 @@ enum {
 
 /* host, which is on its event loop when it is asked, label and remembered are borrowed. */
 void asks_init(struct asks *a, struct host *host, const char *label, struct remembered *remembered);
+/* The instance ends: who waits cancels now, and what is on the desktop is gone before we are. */
+void asks_stop(struct asks *a);
 /* No question is answered any more; who waits has cancelled before. */
 void asks_done(struct asks *a);
 

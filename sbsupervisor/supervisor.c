@@ -420,6 +420,7 @@ static void stop(struct supervisor *s) {
         /* sbportal first: to it, the end of its channel is an order, that of the gate a fault. */
         for (size_t i = 0; i < ELEMENTSOF(order); i++)
                 proc_stop(&s->procs[order[i]], STOP_MS);
+        asks_stop(&s->asks);
         if (s->gate.bus)
                 gate_done(&s->gate);
         asks_done(&s->asks);
