@@ -90,7 +90,7 @@ static void run(void) {
 }
 
 static void setup(void) {
-        sd_id128_t id;
+        sd_id128_t id = SD_ID128_NULL;
         int fds[2];
 
         log_set_sink(quiet);
