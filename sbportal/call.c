@@ -67,8 +67,8 @@ struct call *call_free(struct call *c) {
 }
 
 bool call_is_request(const struct call *c) {
-        return c->method && (c->method->kind == PORTAL_IS_REQUEST ||
-                             c->method->kind == PORTAL_LASTS);
+        return c->method &&
+               (c->method->kind == PORTAL_IS_REQUEST || c->method->kind == PORTAL_LASTS);
 }
 
 static int on_answer(sd_bus_message *answer, void *userdata, _unused_ sd_bus_error *error) {

@@ -47,7 +47,8 @@ static int reply_invalid(struct call *c, int e, const char *culprit) {
         if (e == PORTAL_REBUILD_E_NO_FD || (e == PORTAL_REBUILD_E_VALUE && is_fd(role)))
                 return reply_error(vm, c->message, SD_BUS_ERROR_NOT_SUPPORTED,
                                    "'%s' is a file descriptor, which cannot be carried to the "
-                                   "host here", culprit ?: "the message");
+                                   "host here",
+                                   culprit ?: "the message");
         return reply_error(vm, c->message, PORTAL_E_INVALID, "%s for '%s'",
                            e == PORTAL_REBUILD_E_TYPE ? "Wrong type" : "Invalid value",
                            culprit ?: "the message");
@@ -203,8 +204,7 @@ int method_send(struct call *take_c, sd_bus_message *in,
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *out = NULL;
         _cleanup_(call_freep) struct call *c = take_c;
         _cleanup_(translation_done) struct translation tr = {
-                .t = c->t,
-                .interface = c->method->interface,
+                .t = c->t, .interface = c->method->interface,
                 /* no client: what the call names is ours */
         };
         int r = rebuild_call(c, &tr, in, &out);
@@ -222,6 +222,7 @@ int method_call(struct translator *t, sd_bus_message *m, const struct portal_met
                 .interface = method->interface,
                 .client = sd_bus_message_get_sender(m),
         };
+        int (*answered)(struct call * c, sd_bus_message *answer);
         int r;
 
         r = call_new(t, m, &c);
@@ -236,7 +237,8 @@ int method_call(struct translator *t, sd_bus_message *m, const struct portal_met
                 r = prepare(c, &tr);
         if (r != 0)
                 return r < 0 ? r : 0;
+        answered = call_is_request(c) ? request_answered : on_plain_answer;
         if (method->kind == PORTAL_LOCAL)
                 return local_answer(TAKE_PTR(c));
-        return send_call(TAKE_PTR(c), out, call_is_request(c) ? request_answered : on_plain_answer);
+        return send_call(TAKE_PTR(c), out, answered);
 }

@@ -62,7 +62,8 @@ static int remember(struct notifications *n, uint32_t number, const char *client
         if (!copy)
                 return -ENOMEM;
         free(e->client);
-        *e = (struct notification){number, copy};
+        e->number = number;
+        e->client = copy;
         return 0;
 }
 
@@ -270,12 +271,12 @@ static int on_notify(struct translator *t, sd_bus_message *m) {
 
         if (r < 0 || !c)
                 return r;
-        r = wire_got(sd_bus_message_read(m, "susss", &n.app, &n.replaces, &n.icon, &n.summary,
-                                         &n.body));
+        r = wire_got(
+                sd_bus_message_read(m, "susss", &n.app, &n.replaces, &n.icon, &n.summary, &n.body));
         if (r == 0)
                 r = service_new_portal_call(t, c->method, &portal_call);
-        c->number = find(&t->notifications, n.replaces) ? n.replaces
-                                                        : next_number(&t->notifications);
+        c->number =
+                find(&t->notifications, n.replaces) ? n.replaces : next_number(&t->notifications);
         if (r == 0)
                 r = convert(&n, m, c->number, portal_call);
         if (r > 0)
@@ -307,8 +308,7 @@ static int on_close(struct translator *t, sd_bus_message *m) {
         if (sd_bus_message_read_basic(m, 'u', &number) <= 0)
                 return reply_wrong_type(&t->vm, m, "u");
         if (!find(&t->notifications, number)) /* an error, by the specification */
-                return reply_error(&t->vm, m, SD_BUS_ERROR_FAILED,
-                                   "No such notification");
+                return reply_error(&t->vm, m, SD_BUS_ERROR_FAILED, "No such notification");
         r = begin(t, m, "RemoveNotification", &c);
         if (r < 0 || !c)
                 return r;
@@ -347,8 +347,14 @@ static int on_server_information(struct translator *t, sd_bus_message *m) {
 static const struct service_method methods[] = {
         {
                 "Notify",
-                {{"app_name", "s"}, {"replaces_id", "u"}, {"app_icon", "s"}, {"summary", "s"},
-                 {"body", "s"}, {"actions", "as"}, {"hints", "a{sv}"}, {"expire_timeout", "i"}},
+                {{"app_name", "s"},
+                 {"replaces_id", "u"},
+                 {"app_icon", "s"},
+                 {"summary", "s"},
+                 {"body", "s"},
+                 {"actions", "as"},
+                 {"hints", "a{sv}"},
+                 {"expire_timeout", "i"}},
                 {{"id", "u"}},
                 on_notify,
         },

@@ -46,8 +46,7 @@ static int dispatch(struct translator *t, sd_bus_message *m) {
                 return reply_no_object(&t->gate, m);
         if (type != SD_BUS_MESSAGE_SIGNAL) /* an answer that nobody waits for any more */
                 return 0;
-        if (sd_bus_message_is_signal(m, PORTAL_REQUEST, "Response") &&
-            handle_is_gate(path))
+        if (sd_bus_message_is_signal(m, PORTAL_REQUEST, "Response") && handle_is_gate(path))
                 return request_response(t, m);
         if (sd_bus_message_is_signal(m, PORTAL_SESSION_IFACE, "Closed") &&
             handle_is_gate_session(path))

@@ -122,8 +122,7 @@ static bool is_portal(const struct object *o, const char *interface) {
 
 static int on_call(struct translator *t, sd_bus_message *m) {
         const char *interface = sd_bus_message_get_interface(m);
-        struct object o =
-                object_find(t, sd_bus_message_get_path(m), sd_bus_message_get_sender(m));
+        struct object o = object_find(t, sd_bus_message_get_path(m), sd_bus_message_get_sender(m));
         const struct standard *s;
 
         if (interface && is_portal(&o, interface))
@@ -211,8 +210,7 @@ static int on_name(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *err
         if (reply != NAME_REPLY_PRIMARY_OWNER && n->required)
                 return refused ? translator_fail(t, -sd_bus_message_get_errno(m),
                                                  "the VM's bus refused the name " PORTAL_BUS_NAME)
-                               : translator_fail(t, -EEXIST,
-                                                 "somebody else owns " PORTAL_BUS_NAME);
+                               : translator_fail(t, -EEXIST, "somebody else owns " PORTAL_BUS_NAME);
         if (reply != NAME_REPLY_PRIMARY_OWNER)
                 log_info("%s on the VM's bus is not ours: left to its owner", n->name);
         r = ask_name(t);

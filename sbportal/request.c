@@ -13,7 +13,7 @@
 
 #define RESPONSE_SUCCESS 0u
 /* Request::Response: "the interaction was ended in some other way"; the largest of its codes. */
-#define RESPONSE_OTHER   2u
+#define RESPONSE_OTHER 2u
 
 int request_choose_handle(struct call *c, const char *token) {
         uint32_t suffix = 0;

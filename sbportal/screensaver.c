@@ -25,8 +25,8 @@ static struct call *find_cookie(struct translator *t, const char *client, uint32
         for (size_t i = 0; i < ELEMENTSOF(t->calls); i++) {
                 struct call *c = t->calls[i];
 
-                if (c && call_is_request(c) && !c->handle && !c->abandoned &&
-                    c->number == cookie && strcmp(c->client, client) == 0)
+                if (c && call_is_request(c) && !c->handle && !c->abandoned && c->number == cookie &&
+                    strcmp(c->client, client) == 0)
                         return c;
         }
         return NULL;
@@ -51,8 +51,8 @@ static int convert(sd_bus_message *m, sd_bus_message *out) {
         reason = escape_display(joined, LIMIT_TEXT_BYTES);
         if (!reason)
                 return -ENOMEM;
-        r = wire_done(sd_bus_message_append(out, "sua{sv}", "", INHIBIT_IDLE, 1, "reason", "s",
-                                            reason));
+        r = wire_done(
+                sd_bus_message_append(out, "sua{sv}", "", INHIBIT_IDLE, 1, "reason", "s", reason));
         return r != 0 ? r : wire_done(sd_bus_message_seal(out, 1, 0));
 }
 

@@ -22,8 +22,8 @@ int service_call(struct translator *t, sd_bus_message *m, const struct service *
 
 int service_new_portal_call(struct translator *t, const struct portal_method *method,
                             sd_bus_message **ret) {
-        int r = sd_bus_message_new_method_call(t->vm.bus, ret, NULL, PORTAL_PATH,
-                                               method->interface, method->member);
+        int r = sd_bus_message_new_method_call(t->vm.bus, ret, NULL, PORTAL_PATH, method->interface,
+                                               method->member);
 
         return r < 0 ? r : 0;
 }

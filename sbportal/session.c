@@ -103,8 +103,8 @@ static int close_on_gate(struct translator *t, const char *gate_handle) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(t->gate.bus, &m, NULL, gate_handle,
-                                           PORTAL_SESSION_IFACE, "Close");
+        r = sd_bus_message_new_method_call(t->gate.bus, &m, NULL, gate_handle, PORTAL_SESSION_IFACE,
+                                           "Close");
         return r < 0 ? r : bus_source_send(&t->gate, m);
 }
 

@@ -71,7 +71,8 @@ static int session_to_gate(struct translation *tr, const char *value, char **ret
 }
 
 static int notification_to_gate(struct translation *tr, const char *value, char **ret) {
-        if (strlen(value) > LIMIT_TEXT_BYTES) /* what is put in front has room below the gate's bound */
+        /* What is put in front of it has room below the gate's bound. */
+        if (strlen(value) > LIMIT_TEXT_BYTES)
                 return PORTAL_REBUILD_E_VALUE;
         *ret = handle_notification(tr->client, value);
         return *ret ? 0 : -ENOMEM;
@@ -117,8 +118,8 @@ static struct session *made_session(struct translation *tr, const char *value) {
 }
 
 static int session_to_guest(struct translation *tr, const char *value, char **ret) {
-        struct session *s = tr->call ? made_session(tr, value)
-                                     : session_by_gate_handle(tr->t, value);
+        struct session *s =
+                tr->call ? made_session(tr, value) : session_by_gate_handle(tr->t, value);
 
         if (!s || strcmp(s->interface, tr->interface) != 0)
                 return 0;

@@ -17,9 +17,9 @@ struct translation {
         struct call *call;     /* to the guest: what is answered; NULL: a signal */
 
         /* out, to be freed; NULL: there was none */
-        char *token;         /* the guest's handle_token, valid */
-        char *session_token; /* likewise */
-        char *destination;   /* the client that a session or notification in a signal is of */
+        char *token;           /* the guest's handle_token, valid */
+        char *session_token;   /* likewise */
+        char *destination;     /* the client that a session or notification in a signal is of */
         bool own_notification; /* it is one that we made ourselves */
 };
 

@@ -113,7 +113,10 @@ static void append_container(sd_bus_message *m, const char *type, size_t n) {
                 (void)snprintf(contents, sizeof(contents), "%s", next_word());
         if (*type == 'a')
                 items = (unsigned)strtoul(next_word(), NULL, 10);
-        check(sd_bus_message_open_container(m, *type == '(' ? 'r' : *type == '{' ? 'e' : *type,
+        check(sd_bus_message_open_container(m,
+                                            *type == '('   ? 'r'
+                                            : *type == '{' ? 'e'
+                                                           : *type,
                                             contents),
               "container");
         while (items-- > 0)
@@ -406,11 +409,20 @@ static const struct {
         const char *name;
         void (*fn)(struct player *p, char *args);
 } commands[] = {
-        {"hold", do_hold},     {"release", do_release},     {"error", do_error},
-        {"handle", do_handle}, {"respond", do_respond},     {"respond-badly", do_respond_badly},
-        {"call", do_call},     {"drop-gate", do_drop_gate}, {"drop-ipc", do_drop_ipc},
-        {"ipc", do_ipc},       {"body", do_body},           {"absent", do_absent},
-        {"version", do_version}, {"signal", do_signal},
+        {"hold", do_hold},
+        {"release", do_release},
+        {"error", do_error},
+        {"handle", do_handle},
+        {"respond", do_respond},
+        {"respond-badly", do_respond_badly},
+        {"call", do_call},
+        {"drop-gate", do_drop_gate},
+        {"drop-ipc", do_drop_ipc},
+        {"ipc", do_ipc},
+        {"body", do_body},
+        {"absent", do_absent},
+        {"version", do_version},
+        {"signal", do_signal},
         {"hold-properties", do_hold_properties},
 };
 

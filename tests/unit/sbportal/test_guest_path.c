@@ -199,5 +199,5 @@ static void test_dir(void) {
 }
 
 TEST_MAIN({"documents", test_documents}, {"foreign paths", test_foreign}, {"uris", test_uris},
-          {"bad uris", test_bad_uris}, {"round trip", test_round_trip},
-          {"paths", test_paths}, {"paths from the gate", test_from_gate}, {"directory", test_dir})
+          {"bad uris", test_bad_uris}, {"round trip", test_round_trip}, {"paths", test_paths},
+          {"paths from the gate", test_from_gate}, {"directory", test_dir})

@@ -110,5 +110,6 @@ static void test_notification(void) {
         CHECK(!sender && !rest);
 }
 
-TEST_MAIN({"session", test_session}, {"notification", test_notification}, {"token", test_token}, {"every byte of a token", test_token_bytes},
-          {"sender", test_sender}, {"path", test_path}, {"gate handle", test_gate})
+TEST_MAIN({"session", test_session}, {"notification", test_notification}, {"token", test_token},
+          {"every byte of a token", test_token_bytes}, {"sender", test_sender}, {"path", test_path},
+          {"gate handle", test_gate})

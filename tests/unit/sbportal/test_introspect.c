@@ -135,5 +135,5 @@ static void test_others(void) {
         CHECK_EQ_INT(count_in(&screensaver, "<method name=\"UnInhibit\">"), 1);
 }
 
-TEST_MAIN({"children", test_children}, {"portal objects", test_portal},
-          {"versions", test_versions}, {"other objects", test_others})
+TEST_MAIN({"children", test_children}, {"portal objects", test_portal}, {"versions", test_versions},
+          {"other objects", test_others})
