@@ -74,16 +74,25 @@ static enum portal_policy answer_to(const struct policy_rules *answers,
         return !m->policy || whole == PORTAL_DENY ? whole : PORTAL_POLICY_INHERIT;
 }
 
+static bool is_of_session(const struct portal_method *m) {
+        for (const struct portal_value *v = m->args; v->name; v++)
+                if (v->role == PORTAL_SESSION)
+                        return true;
+        return false;
+}
+
 enum portal_policy policy_decide(const struct policy *p, const struct portal_method *m) {
         const struct portal_interface *i = portal_find_interface(m->interface);
-        enum portal_policy rule = p->rules.methods[method_index(m)], answer = 0;
+        enum portal_policy own = p->rules.methods[method_index(m)], rule, answer = 0;
 
-        rule = rule ?: p->rules.interfaces[interface_index(i)];
+        rule = own ?: p->rules.interfaces[interface_index(i)];
         rule = rule ?: p->fallback;
         rule = rule ?: portal_default_policy(m->interface, m->member);
         if (rule == PORTAL_ASK && p->answers)
                 answer = answer_to(p->answers, m, i);
-        return answer ?: rule;
+        rule = answer ?: rule;
+        /* Who has a session was asked when it was made; a key of the method's own asks again. */
+        return rule == PORTAL_ASK && !own && is_of_session(m) ? PORTAL_ALLOW : rule;
 }
 
 bool policy_allows_interface(const struct policy *p, const char *interface) {

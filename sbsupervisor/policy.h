@@ -40,7 +40,7 @@ void policy_done(struct policy *p);
 
 /* --- what is allowed ---------------------------------------------------------------------- */
 
-/* PORTAL_ALLOW, PORTAL_DENY or PORTAL_ASK. */
+/* PORTAL_ALLOW, PORTAL_DENY or PORTAL_ASK.  Of a method that names a session: there is one. */
 enum portal_policy policy_decide(const struct policy *p, const struct portal_method *m);
 /* Whether what an interface tells everybody, its broadcasts and properties, reaches the guest. */
 bool policy_allows_interface(const struct policy *p, const char *interface);

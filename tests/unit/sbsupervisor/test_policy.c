@@ -26,7 +26,9 @@ static void test_defaults(void) {
         for (size_t i = 0; i < portal_n_methods; i++) {
                 const struct portal_method *m = &portal_methods[i];
 
-                CHECK_EQ_INT(policy_decide(&p, m), portal_default_policy(m->interface, m->member));
+                if (m->args[0].role != PORTAL_SESSION)
+                        CHECK_EQ_INT(policy_decide(&p, m),
+                                     portal_default_policy(m->interface, m->member));
         }
         for (size_t i = 0; i < portal_n_interfaces; i++)
                 CHECK_EQ_INT(policy_allows_interface(&p, portal_interfaces[i].name),
@@ -42,7 +44,7 @@ static void test_order(void) {
 
         CHECK_EQ_INT(policy_set_fallback(&p, "ask"), 0);
         CHECK_EQ_INT(decide(&p, PORTAL("FileChooser"), "OpenFile"), PORTAL_ASK);
-        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "Start"), PORTAL_ASK);
+        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "CreateSession"), PORTAL_ASK);
         CHECK(!policy_allows_interface(&p, PORTAL("Settings")));
         CHECK_EQ_INT(set(&p, "FileChooser", "allow"), 0);
         CHECK_EQ_INT(set(&p, "FileChooser.SaveFile", "deny"), 0);
@@ -56,6 +58,26 @@ static void test_order(void) {
         CHECK_EQ_INT(decide(&p, PORTAL("Screenshot"), "PickColor"), PORTAL_DENY);
         CHECK_EQ_INT(set(&p, "Screenshot", "allow"), 0); /* the later line counts */
         CHECK_EQ_INT(decide(&p, PORTAL("Screenshot"), "PickColor"), PORTAL_ALLOW);
+        policy_done(&p);
+}
+
+/* Asked once, when the session is made, but for a method that has a key of its own. */
+static void test_sessions(void) {
+        struct policy p = {0};
+
+        CHECK_EQ_INT(decide(&p, PORTAL("GlobalShortcuts"), "CreateSession"), PORTAL_ASK);
+        CHECK_EQ_INT(decide(&p, PORTAL("GlobalShortcuts"), "BindShortcuts"), PORTAL_ALLOW);
+        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "Start"), PORTAL_DENY);
+        CHECK_EQ_INT(set(&p, "Location", "ask"), 0);
+        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "CreateSession"), PORTAL_ASK);
+        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "Start"), PORTAL_ALLOW);
+        CHECK_EQ_INT(set(&p, "Location", "allow"), 0);
+        CHECK_EQ_INT(set(&p, "Location.Start", "ask"), 0);
+        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "CreateSession"), PORTAL_ALLOW);
+        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "Start"), PORTAL_ASK);
+        CHECK_EQ_INT(set(&p, "Location", "deny"), 0);
+        CHECK_EQ_INT(set(&p, "Location.Start", "deny"), 0);
+        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "Start"), PORTAL_DENY);
         policy_done(&p);
 }
 
@@ -256,6 +278,7 @@ static void test_namespaces(void) {
 
 TEST_MAIN({"the table's policies, until something is set", test_defaults},
           {"the nearest rule counts", test_order},
+          {"who has a session was asked", test_sessions},
           {"an answer stands for its question only", test_answers},
           {"keys a person may write, and others", test_keys},
           {"every subject has a name and words", test_subjects},
