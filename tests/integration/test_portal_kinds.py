@@ -611,3 +611,85 @@ def test_waiting_for_what_there_is(env):
     wait_for("the document", lambda: (pump(), done)[1])
     assert FILE_CHOOSER in done[0][1].get_body().unpack()[0]
     rig.alive()
+
+
+# --- every method, hostile ----------------------------------------------------------------------
+
+LOCAL = ("Background", "GameMode", "MemoryMonitor", "Realtime", "Registry")
+EVIL = {  # keys no row has; none of them, nor what is in them, may reach the gate
+    "evil": V("s", "evil"), "evil-dict": V("a{sv}", {"evil": V("v", V("a{sv}", {"evil": V("s", "evil")}))}),
+    "evil-bytes": V("ay", b"evil" * 1000), "evil-variant": V("v", V("v", V("s", "evil"))),
+    "evil-empty": V("aav", []), "": V("s", "evil"), "evil\n[x]": V("u", 1)}
+
+
+def dictionary_twice(entries):
+    """An a{sv} with each entry twice, as no binding writes it."""
+    entry = GLib.VariantType("{sv}")
+    return GLib.Variant.new_array(entry, [GLib.Variant.new_dict_entry(
+        V("s", key), GLib.Variant.new_variant(value)) for key, value in entries.items()] * 2)
+
+
+def hostile_arguments(method, session, options):
+    """A body of the method's signature, with options in each a{sv}."""
+    plain = {"s": V("s", ""), "u": V("u", 0), "i": V("i", 0), "t": V("t", 0), "h": V("h", 0),
+             "as": V("as", []), "ay": V("ay", b"\0"), "o": V("o", session),
+             "a(sa{sv})": V("a(sa{sv})", [("id", EVIL)])}
+    return GLib.Variant.new_tuple(*(options if a.signature == "a{sv}" else plain[a.signature]
+                                    for a in method.in_args))
+
+
+def call_hostile(client, path, interface, member, body):
+    """With a descriptor; the name of the error, or None."""
+    with open("/dev/null", "rb") as null:
+        fds = Gio.UnixFDList.new_from_array([null.fileno()])
+    message = Gio.DBusMessage.new_method_call(DESKTOP, path, interface, member)
+    message.set_body(body)
+    message.set_unix_fd_list(fds)
+    reply, _ = client.bus.send_message_with_reply_sync(message, Gio.DBusSendMessageFlags.NONE, 20000,
+                                                       None)
+    return reply.get_error_name()
+
+
+def test_every_method(env):
+    """Each method of the table: keys nobody knows stay here, wrong types and bodies are refused"""
+    rig = start(env)
+    client = rig.client()
+    sessions = {INHIBIT: create_monitor(rig, client, "i", "s1"),
+                LOCATION: create_location(rig, client, "l", "s2")}
+    request = client.request("CreateSession", interface=SHORTCUTS,
+                             options={"session_handle_token": V("s", "keys")})
+    rig.call("CreateSession")
+    respond(rig, rig.expect("reply")[0], 0, f"1 session_handle s {GATE_SESSION}s3")
+    sessions[SHORTCUTS] = request.wait()[1]["session_handle"]
+    methods = [(path, interface, method) for path in (PATH, DOCUMENTS_PATH)
+               for interface in interfaces(client, path).values()
+               if interface.name.startswith(("org.freedesktop.portal.", "org.freedesktop.host."))
+               for method in interface.methods]
+    rig.learnt()
+    assert len(methods) > 40
+    for n, (path, interface, method) in enumerate(methods):
+        name, member = interface.name, method.name
+        local = name.endswith(LOCAL) or member == "GetMountPoint"
+        session = sessions.get(name, "/")
+        options = {**EVIL, "session_handle_token": V("s", f"s{n}"), "handle_token": V("s", f"t{n}")}
+        body = hostile_arguments(method, session, dictionary_twice(options))
+        call_hostile(client, path, name, member, body)
+        if not local:
+            assert "evil" not in rig.call(member), (name, member)
+            answer = rig.line().split()
+            if answer[0] == "reply":
+                respond(rig, answer[1], 1)
+        if any(a.signature == "a{sv}" for a in method.in_args) and member not in (
+                "AddNotification", "SetStatus", "Register", "SchemeSupported", "RetrieveFiles",
+                "ConfigureShortcuts"):
+            token = "session_handle_token" if name == LOCATION and member == "CreateSession" else \
+                "handle_token"
+            for bad in (V("u", 1), V("s", "x" * 10240), V("s", "../x"), V("v", V("s", "x"))):
+                body = hostile_arguments(method, session, V("a{sv}", {**options, token: bad}))
+                assert call_hostile(client, path, name, member, body) == INVALID, (member, bad)
+        reply = client.bus.send_message_with_reply_sync(
+            method_call(member, V("(da{sv})", (1.0, EVIL)), path, name),
+            Gio.DBusSendMessageFlags.NONE, 20000, None)[0]
+        assert reply.get_error_name() == "org.freedesktop.DBus.Error.InvalidArgs", (name, member)
+    rig.quiet()
+    rig.alive()
