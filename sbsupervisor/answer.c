@@ -21,7 +21,7 @@ static int copy(const char *s, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/* --- the first pass: which files ------------------------------------------------------------------ */
+/* --- the first pass: which files ------------------------------------------------------------- */
 
 static int add_uri(struct request *r, char *take_uri) {
         _cleanup_free_ char *uri = take_uri;
@@ -31,7 +31,8 @@ static int add_uri(struct request *r, char *take_uri) {
                 return -ENOMEM;
         if (r->n_uris == LIMIT_URIS) { /* a person may pick a whole folder: what fits is given */
                 if (!r->cut)
-                        log_notice("more than %u files were picked: the VM gets the first ones", LIMIT_URIS);
+                        log_notice("more than %u files were picked: the VM gets the first ones",
+                                   LIMIT_URIS);
                 r->cut = true;
                 return 0;
         }
@@ -64,7 +65,7 @@ static int note_session(struct request *r, const char *value, char **ret) {
         return e != 0 ? (e > 0 ? PORTAL_REBUILD_E_VALUE : e) : copy(r->session->gate_path, ret);
 }
 
-/* --- the second pass: what is written --------------------------------------------------------------- */
+/* --- the second pass: what is written -------------------------------------------------------- */
 
 /* Each file as the document it became, in the same order; those that were refused are left out. */
 static int document_to_gate(struct request *r, _unused_ const char *value, char **ret) {
@@ -101,11 +102,12 @@ static int collect(void *userdata, const struct portal_value *v, const char *val
         return roles[v->role].collect ? roles[v->role].collect(userdata, value, ret) : 0;
 }
 
-static int write_value(void *userdata, const struct portal_value *v, const char *value, char **ret) {
+static int write_value(void *userdata, const struct portal_value *v, const char *value,
+                       char **ret) {
         return roles[v->role].write ? roles[v->role].write(userdata, value, ret) : 0;
 }
 
-/* --- exporting ------------------------------------------------------------------------------------- */
+/* --- exporting ------------------------------------------------------------------------------- */
 
 static enum export_wants wants(const struct request *r) {
         if (!request_has_handle(r))
@@ -126,9 +128,13 @@ static bool is_to_export(const struct request *r) {
         return r->method->export != PORTAL_EXPORT_NONE && r->n_uris > 0;
 }
 
-/* Of several results one file may be missing; where it is all that was asked for, there is no answer. */
+/*
+ * Of several results one file may be missing; where it is all that was asked for, there is no
+ * answer.
+ */
 static bool is_all_refused(const struct request *r) {
-        if (!r->export || (r->method->results[1].name && strcmp(r->method->results[0].type, "as") != 0))
+        if (!r->export ||
+            (r->method->results[1].name && strcmp(r->method->results[0].type, "as") != 0))
                 return false;
         for (size_t i = 0; i < r->n_uris; i++)
                 if (export_result(r->export, i))
@@ -136,10 +142,11 @@ static bool is_all_refused(const struct request *r) {
         return true;
 }
 
-/* --- a Response ------------------------------------------------------------------------------------ */
+/* --- a Response ------------------------------------------------------------------------------ */
 
 static int new_response(struct request *r, uint32_t code, sd_bus_message **ret) {
-        int e = sd_bus_message_new_signal(r->gate->bus, ret, r->gate_path, PORTAL_REQUEST, "Response");
+        int e = sd_bus_message_new_signal(r->gate->bus, ret, r->gate_path, PORTAL_REQUEST,
+                                          "Response");
 
         return e < 0 ? e : sd_bus_message_append(*ret, "u", code);
 }
@@ -257,7 +264,7 @@ int answer_response(struct request *r) {
         return start_export(r, on_exported) < 0 ? answer_ended(r) : 0;
 }
 
-/* --- the reply to a plain call ---------------------------------------------------------------------- */
+/* --- the reply to a plain call --------------------------------------------------------------- */
 
 static int rebuild_out(struct request *r, sd_bus_message *out, bool first) {
         struct portal_rebuild rb = {

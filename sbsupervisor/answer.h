@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's answer, to a request or to a plain call, as sbportal may have it: files among it become
- * documents of the VM first.
+ * The host's answer, to a request or to a plain call, as sbportal may have it: files among it
+ * become documents of the VM first.
  */
 #pragma once
 

@@ -28,7 +28,7 @@ static int refuse(struct request *r, const char *error) {
         return PORTAL_REBUILD_E_VALUE;
 }
 
-/* --- what the policy says, asked in both passes -------------------------------------------------- */
+/* --- what the policy says, asked in both passes ---------------------------------------------- */
 
 static int session_to_host(struct request *r, const char *value, char **ret) {
         const struct session *s = session_find_gate(r->gate, value);
@@ -58,11 +58,12 @@ static int pattern_to_host(_unused_ struct request *r, const char *value, char *
         return copy(value, ret);
 }
 
-/* --- what is only known, or only meant, when it is written --------------------------------------- */
+/* --- what is only known, or only meant, when it is written ----------------------------------- */
 
 /* Whose it is comes first: a long title is cut at its end. */
 static int title_to_host(struct request *r, const char *value, char **ret) {
-        return asprintf(ret, *value ? "%s: %s" : "%s", r->gate->config->label, value) < 0 ? -ENOMEM : 0;
+        return asprintf(ret, *value ? "%s: %s" : "%s", r->gate->config->label, value) < 0 ? -ENOMEM
+                                                                                          : 0;
 }
 
 static int window_to_host(struct request *r, const char *value, char **ret) {
@@ -94,7 +95,7 @@ static int note_notification(struct request *r, const char *value, _unused_ char
         return copy(value, &r->notification);
 }
 
-/* --- the two passes ------------------------------------------------------------------------------ */
+/* --- the two passes -------------------------------------------------------------------------- */
 
 /* A role that is not here is of a token: it ends here, and ours is added. */
 static const struct {
@@ -116,7 +117,8 @@ static int collect(void *userdata, const struct portal_value *v, const char *val
         return roles[v->role].collect ? roles[v->role].collect(userdata, value, ret) : 0;
 }
 
-static int write_value(void *userdata, const struct portal_value *v, const char *value, char **ret) {
+static int write_value(void *userdata, const struct portal_value *v, const char *value,
+                       char **ret) {
         return roles[v->role].write ? roles[v->role].write(userdata, value, ret) : 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arguments of a call, from sbportal's words to the host's: twice over the same message, first to
- * see whether it can be passed on and what is to be looked up before, then to write it.
+ * The arguments of a call, from sbportal's words to the host's: twice over the same message, first
+ * to see whether it can be passed on and what is to be looked up before, then to write it.
  */
 #pragma once
 

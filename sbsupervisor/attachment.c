@@ -22,7 +22,7 @@ static int duplicate(int fd, int *ret) {
         return *ret < 0 ? -errno : 0;
 }
 
-/* --- bytes: read, or written, by whoever gets the descriptor -------------------------------------- */
+/* --- bytes: read, or written, by whoever gets the descriptor --------------------------------- */
 
 /* What the host writes; into any other it reads. */
 static bool is_written(const struct portal_method *m) {
@@ -47,13 +47,13 @@ static int bytes_to_host(struct request *r, int fd, int *ret_fd) {
         return e != 0 ? e : duplicate(fd, ret_fd);
 }
 
-/* --- icons and sounds: a sealed copy of what was looked at ---------------------------------------- */
+/* --- icons and sounds: a sealed copy of what was looked at ----------------------------------- */
 
 /* Ogg or WAVE, by their magic: what the portal's documentation lists. */
 static bool is_sound(const void *data, size_t n) {
-        return n >= 12 && (memcmp(data, "OggS", 4) == 0 ||
-                           (memcmp(data, "RIFF", 4) == 0 &&
-                            memcmp((const char *)data + 8, "WAVE", 4) == 0));
+        return n >= 12 &&
+               (memcmp(data, "OggS", 4) == 0 ||
+                (memcmp(data, "RIFF", 4) == 0 && memcmp((const char *)data + 8, "WAVE", 4) == 0));
 }
 
 /* All of a regular file, if that is at most max bytes; *ret_n is more when it is more. */
@@ -97,7 +97,8 @@ static int seal(const char *data, size_t n, int *ret_fd) {
 }
 
 /* Left out when it is not what it should be. */
-static int media_to_host(int fd, size_t max, bool (*is_valid)(const void *data, size_t n), int *ret_fd) {
+static int media_to_host(int fd, size_t max, bool (*is_valid)(const void *data, size_t n),
+                         int *ret_fd) {
         _cleanup_free_ char *data = NULL;
         size_t n;
         int e = read_file(fd, max, &data, &n);
@@ -115,7 +116,7 @@ static int sound_to_host(_unused_ struct request *r, int fd, int *ret_fd) {
         return media_to_host(fd, LIMIT_SOUND_BYTES, is_sound, ret_fd);
 }
 
-/* --- files: the document itself, or a copy -------------------------------------------------------- */
+/* --- files: the document itself, or a copy --------------------------------------------------- */
 
 static struct path_ref *next_file(struct request *r) {
         while (r->next_file < r->n_paths) {
@@ -180,7 +181,7 @@ static int note_file(struct request *r, int fd, int *ret_fd) {
         return e != 0 ? e : duplicate(fd, ret_fd);
 }
 
-/* --- the two passes ------------------------------------------------------------------------------- */
+/* --- the two passes -------------------------------------------------------------------------- */
 
 static const struct {
         int (*collect)(struct request *r, int fd, int *ret_fd); /* NULL: left out of the scratch */

@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/make_dirs.h"
+#include "sbsupervisor/small_file.h"
 
 #define OURS      "\nX-Sidebus-VM="
 #define MAX_BYTES 65536 /* ours has 200 bytes; a larger one was made by somebody else */
@@ -76,52 +77,10 @@ static int entry_path(const char *app_id, char **ret_dir, char **ret_path) {
         return r;
 }
 
-/* The text of path; -ENOENT when there is no such file, -EFBIG when it cannot be of ours. */
-static int read_entry(const char *path, char **ret) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        _cleanup_free_ char *text = NULL;
-        struct stat st;
-        ssize_t n;
-
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode) || st.st_size > MAX_BYTES)
-                return -EFBIG;
-        text = malloc((size_t)st.st_size + 1);
-        if (!text)
-                return -ENOMEM;
-        n = read(fd, text, (size_t)st.st_size);
-        if (n < 0)
-                return -errno;
-        text[n] = '\0';
-        *ret = TAKE_PTR(text);
-        return 0;
-}
-
-/* Written beside, under a name that nobody takes for an entry, and renamed over. */
-static int write_entry(const char *path, const char *text) {
-        _cleanup_free_ char *temporary = NULL;
-        _cleanup_close_ int fd = -1;
-        size_t n = strlen(text);
-        int r = 0;
-
-        if (asprintf(&temporary, "%s-XXXXXX", path) < 0)
-                return -ENOMEM;
-        fd = mkostemp(temporary, O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        errno = EIO; /* of a short write, which sets none */
-        if (write(fd, text, n) != (ssize_t)n || fchmod(fd, 0644) < 0 || fsync(fd) < 0 ||
-            rename(temporary, path) < 0)
-                r = -errno;
-        if (r < 0)
-                (void)unlink(temporary);
-        return r;
-}
-
 int desktop_entry_install(const char *app_id, const char *vm, const char *label) {
         _cleanup_free_ char *dir = NULL, *path = NULL, *there = NULL;
         _cleanup_free_ char *text = desktop_entry_text(vm, label);
+        size_t n;
         int r;
 
         if (!text)
@@ -131,18 +90,19 @@ int desktop_entry_install(const char *app_id, const char *vm, const char *label)
                 r = make_dirs(dir);
         if (r < 0)
                 return r;
-        r = read_entry(path, &there);
+        r = small_file_read(path, MAX_BYTES, &there, &n);
         if (r == -EFBIG || (r == 0 && (!strstr(there, OURS) || strcmp(there, text) == 0)))
                 return 0;
-        return r == 0 || r == -ENOENT ? write_entry(path, text) : r;
+        return r == 0 || r == -ENOENT ? small_file_replace(path, text, strlen(text), 0644) : r;
 }
 
 int desktop_entry_remove(const char *app_id) {
         _cleanup_free_ char *dir = NULL, *path = NULL, *text = NULL;
         int r = entry_path(app_id, &dir, &path);
+        size_t n;
 
         if (r == 0)
-                r = read_entry(path, &text);
+                r = small_file_read(path, MAX_BYTES, &text, &n);
         if (r == -ENOENT || r == -EFBIG || (r == 0 && !strstr(text, OURS)))
                 return 0;
         if (r < 0)

@@ -35,7 +35,7 @@ static void call_destroy(void *p) {
         call_free(p);
 }
 
-/* --- what they ask ------------------------------------------------------------------------------- */
+/* --- what they ask --------------------------------------------------------------------------- */
 
 static int note_path(void *userdata, const struct portal_value *v, const char *value,
                      char **ret _unused_) {
@@ -70,7 +70,7 @@ static int read_grant(struct document_call *c, sd_bus_message *m) {
         return r < 0 ? r : 0;
 }
 
-/* --- what they get ------------------------------------------------------------------------------- */
+/* --- what they get --------------------------------------------------------------------------- */
 
 static const char *name_of(const char *document) {
         const char *slash = strrchr(document, '/');
@@ -79,7 +79,8 @@ static const char *name_of(const char *document) {
 }
 
 /* The document itself has an id; what is in a directory has none of its own. */
-static int answer_lookup(struct document_call *c, const char *document, _unused_ unsigned permissions) {
+static int answer_lookup(struct document_call *c, const char *document,
+                         _unused_ unsigned permissions) {
         size_t n = strcspn(c->path, "/");
         bool is_it = document && c->path[n] && strcmp(c->path + n + 1, name_of(document)) == 0;
 
@@ -128,7 +129,8 @@ static int answer_grant(struct document_call *c, const char *document, unsigned 
 
 static const struct document_method {
         const char *member;
-        int (*read)(struct document_call *c, sd_bus_message *m); /* NULL: the path among the arguments */
+        /* NULL: the path among the arguments is all. */
+        int (*read)(struct document_call *c, sd_bus_message *m);
         /* document: where it is on the host; NULL: the VM has none of that id. */
         int (*answer)(struct document_call *c, const char *document, unsigned permissions);
 } methods[] = {
@@ -144,7 +146,7 @@ static const struct document_method *find_method(const char *member) {
         return NULL;
 }
 
-/* --- asking the document portal ------------------------------------------------------------------- */
+/* --- asking the document portal -------------------------------------------------------------- */
 
 static int on_info(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
         struct document_call *c = userdata;
@@ -155,7 +157,8 @@ static int on_info(sd_bus_message *m, void *userdata, sd_bus_error *error _unuse
         if (r >= 0)
                 r = c->method->answer(c, r == 0 ? document : NULL, permissions);
         if (r < 0)
-                (void)sd_bus_reply_method_errorf(c->call, PORTAL_E_FAILED, "The call failed in the gate");
+                (void)sd_bus_reply_method_errorf(c->call, PORTAL_E_FAILED,
+                                                 "The call failed in the gate");
         return 0;
 }
 
@@ -209,7 +212,8 @@ int document_call_start(struct gate *g, const struct portal_method *method, sd_b
         c->gate = g;
         c->method = find_method(method->member);
         if (!c->method)
-                return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_METHOD, "No such method");
+                return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_METHOD,
+                                                  "No such method");
         r = read_arguments(c, method, call);
         if (r > 0)
                 return sd_bus_reply_method_errorf(call, PORTAL_E_INVALID, "Wrong arguments");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's calls about documents (PORTAL_AT_GATE): answered from the VM's own document portal, in
- * guest paths, and only about what the VM has.  None of them changes anything.
+ * The guest's calls about documents (PORTAL_AT_GATE): answered from the VM's own document portal,
+ * in guest paths, and only about what the VM has.  None of them changes anything.
  */
 #pragma once
 

@@ -34,7 +34,9 @@ struct export {
         struct item items[];
 };
 
-/* At once: the private bus lets one connection have only so many calls and descriptors under way. */
+/*
+ * At once: the private bus lets one connection have only so many calls and descriptors under way.
+ */
 #define EXPORT_WINDOW 16
 
 static void start_items(struct export *e);
@@ -50,13 +52,15 @@ static void settle(struct item *i) {
                 e->done(e->userdata); /* may free e */
 }
 
-/* --- deciding ------------------------------------------------------------------------------------ */
+/* --- deciding -------------------------------------------------------------------------------- */
 
 static const char *refusal(int r) {
         static const char *const texts[] = {
                 [PRIVOP_E_GONE] = "it is not there, or you may not reach it",
-                [PRIVOP_E_SYMLINK] = "it leads through a symlink in a directory that a VM may write",
-                [PRIVOP_E_KIND] = "it is not what the dialog was for: a regular file, or a directory",
+                [PRIVOP_E_SYMLINK] =
+                        "it leads through a symlink in a directory that a VM may write",
+                [PRIVOP_E_KIND] =
+                        "it is not what the dialog was for: a regular file, or a directory",
                 [PRIVOP_E_READ] = "you may not read it",
         };
 
@@ -94,7 +98,7 @@ static void decide_rights(struct item *i) {
         }
 }
 
-/* --- adding, then granting ------------------------------------------------------------------------ */
+/* --- adding, then granting ------------------------------------------------------------------- */
 
 static char *result_string(const struct item *i) {
         const char *slash = strrchr(i->file.path, '/');
@@ -109,12 +113,14 @@ static int on_granted(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e) {
-                log_warning("the document portal refused a grant: %s", ESCAPED(e->message ?: e->name));
+                log_warning("the document portal refused a grant: %s",
+                            ESCAPED(e->message ?: e->name));
         } else {
                 i->export->documents->n_granted++;
                 i->result = result_string(i);
                 log_notice("granted: %s%s%s as document %s, %s%s", ESCAPED(i->file.path),
-                           i->file.name ? "/" : "", i->file.name ? ESCAPED(i->file.name) : "", i->id,
+                           i->file.name ? "/" : "", i->file.name ? ESCAPED(i->file.name) : "",
+                           i->id,
                            i->write && i->file.foreign ? "to be created, then read"
                            : i->write                  ? "read and write"
                                                        : "read, beside what the VM may do already",

@@ -22,7 +22,7 @@ static int refuse(sd_bus_message *m, const char *error, const char *text) {
         return sd_bus_reply_method_errorf(m, error, "%s", text);
 }
 
-/* --- what sbportal asks for ------------------------------------------------------------------------- */
+/* --- what sbportal asks for ------------------------------------------------------------------ */
 
 static int on_close(struct gate *g, sd_bus_message *m) {
         struct request *r = request_find_gate(g, sd_bus_message_get_path(m));
@@ -81,7 +81,8 @@ static int dispatch_call(struct gate *g, sd_bus_message *m) {
         bool on_portal;
 
         if (!path || !interface || !member)
-                return refuse(m, SD_BUS_ERROR_ACCESS_DENIED, "The gate needs path, interface and member");
+                return refuse(m, SD_BUS_ERROR_ACCESS_DENIED,
+                              "The gate needs path, interface and member");
         on_portal = strcmp(path, PORTAL_PATH) == 0;
         method = on_portal ? portal_find_method(interface, member) : NULL;
         if (method)
@@ -108,7 +109,8 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         uint8_t type;
         int r;
 
-        if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") || is_clogged(g)) {
+        if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") ||
+            is_clogged(g)) {
                 log_error("gate: sbportal has closed it, or does not read its answers");
                 g->on_breach(g->userdata);
                 return 1;
@@ -117,7 +119,8 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error _un
                 return 1;
         r = dispatch_call(g, m);
         if (r < 0) {
-                log_limited(&g->budget, LOG_WARNING, "gate: a call of sbportal failed: %s", strerror(-r));
+                log_limited(&g->budget, LOG_WARNING, "gate: a call of sbportal failed: %s",
+                            strerror(-r));
                 (void)refuse(m, PORTAL_E_FAILED, "The call failed in the gate");
         }
         return 1;
@@ -159,7 +162,7 @@ int gate_open(struct gate *g, sd_event *event, int take_fd, const struct gate_wo
         return r < 0 ? log_error_errno(r, "cannot open the gate") : 0;
 }
 
-/* --- what the host's portal tells -------------------------------------------------------------------- */
+/* --- what the host's portal tells ------------------------------------------------------------ */
 
 static int on_response(struct gate *g, sd_bus_message *m) {
         struct request *r = request_find_host(g, sd_bus_message_get_path(m));
@@ -170,12 +173,11 @@ static int on_response(struct gate *g, sd_bus_message *m) {
         return 0;
 }
 
-static int on_closed(struct gate *g, sd_bus_message *m) {
+static void on_closed(struct gate *g, sd_bus_message *m) {
         struct session *s = session_find_host(g, sd_bus_message_get_path(m));
 
         if (s)
                 session_ended(s);
-        return 0;
 }
 
 /* On the portal's own object; to us, or to all. */
@@ -194,23 +196,25 @@ static int on_portal_signal(struct gate *g, sd_bus_message *m) {
 
 static void complain(int r) {
         if (r < 0)
-                (void)log_warning_errno(r, "gate: a signal of the host's portal could not be passed on");
+                (void)log_warning_errno(
+                        r, "gate: a signal of the host's portal could not be passed on");
 }
 
 void gate_host_signal(struct gate *g, sd_bus_message *m) {
         if (sd_bus_message_is_signal(m, PORTAL_REQUEST, "Response"))
                 complain(on_response(g, m));
-        else if (sd_bus_message_is_signal(m, PORTAL_SESSION_IFACE, "Closed"))
-                complain(on_closed(g, m));
+        else
+                gate_host_broadcast(g, m);
+}
+
+void gate_host_broadcast(struct gate *g, sd_bus_message *m) {
+        if (sd_bus_message_is_signal(m, PORTAL_SESSION_IFACE, "Closed"))
+                on_closed(g, m); /* sent to all, by 1.16 */
         else
                 complain(on_portal_signal(g, m));
 }
 
-void gate_host_broadcast(struct gate *g, sd_bus_message *m) {
-        complain(on_portal_signal(g, m));
-}
-
-/* --- ends ---------------------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------------------ */
 
 void gate_portal_lost(struct gate *g) {
         asks_portal_lost(g->asks);

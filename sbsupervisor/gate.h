@@ -35,8 +35,8 @@ struct gate {
         struct host_versions versions;
         struct notifications notifications;
         struct spool spool;
-        unsigned n_forwarded;     /* calls under way that are no requests */
-        struct log_budget budget; /* of lines that sbportal, so the guest, can cause */
+        unsigned n_forwarded;              /* calls under way that are no requests */
+        struct log_budget budget;          /* of lines that sbportal, so the guest, can cause */
         void (*on_breach)(void *userdata); /* sbportal is gone, or does not keep to the gate */
         void *userdata;
 };

@@ -76,7 +76,8 @@ static int on_portal_signal(sd_bus_message *m, void *userdata, sd_bus_error *err
         return 0;
 }
 
-static int on_disconnected(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_) {
+static int on_disconnected(sd_bus_message *m _unused_, void *userdata,
+                           sd_bus_error *error _unused_) {
         struct host *h = userdata;
 
         log_error("your session bus is gone");
@@ -89,8 +90,8 @@ static int get_owner(struct host *h, const char *name, char **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *owner;
-        int r = sd_bus_call_method(h->bus, DRIVER, DRIVER_PATH, DRIVER, "GetNameOwner", &error, &reply,
-                                   "s", name);
+        int r = sd_bus_call_method(h->bus, DRIVER, DRIVER_PATH, DRIVER, "GetNameOwner", &error,
+                                   &reply, "s", name);
 
         if (r < 0)
                 return sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ? -ENXIO : r;
@@ -109,9 +110,11 @@ static int start_portal(struct host *h) {
         if (r >= 0)
                 r = sd_bus_call(h->bus, m, START_SECONDS * 1000000ull, &error, NULL);
         if (r < 0) {
-                log_error("xdg-desktop-portal is neither running nor can the session bus start it (%s): "
+                log_error("xdg-desktop-portal is neither running nor can the session bus start it "
+                          "(%s): "
                           "install xdg-desktop-portal and your desktop's backend, such as "
-                          "xdg-desktop-portal-gtk", ESCAPED(error.message ?: strerror(-r)));
+                          "xdg-desktop-portal-gtk",
+                          ESCAPED(error.message ?: strerror(-r)));
                 return -ENOENT;
         }
         return 0;
@@ -135,8 +138,9 @@ int host_open(struct host *h) {
         *h = (struct host){.identity.connector = {.pidfd = -1, .hold = -1}};
         r = sd_bus_open_user_with_description(&h->bus, "session");
         if (r < 0)
-                return log_error_errno(r, "cannot reach your session bus: start sidebus in your session, "
-                                          "or set DBUS_SESSION_BUS_ADDRESS");
+                return log_error_errno(
+                        r, "cannot reach your session bus: start sidebus in your session, "
+                           "or set DBUS_SESSION_BUS_ADDRESS");
         return find_portal(h);
 }
 
@@ -148,8 +152,8 @@ static int add_matches(struct host *h) {
         int r = sd_bus_add_match(h->bus, NULL, OWNER_MATCH(PORTAL_BUS_NAME), on_owner_changed, h);
 
         if (r >= 0)
-                r = sd_bus_add_match(h->bus, NULL, OWNER_MATCH(DOCUMENTS_BUS_NAME), on_owner_changed,
-                                     h);
+                r = sd_bus_add_match(h->bus, NULL, OWNER_MATCH(DOCUMENTS_BUS_NAME),
+                                     on_owner_changed, h);
         if (r >= 0)
                 r = sd_bus_add_match(h->bus, NULL,
                                      "type='signal',sender='" PORTAL_BUS_NAME

@@ -30,7 +30,7 @@ struct host_listener {
 
 struct host {
         sd_bus *bus;
-        char *owner; /* unique name; NULL while nobody owns the portal's name */
+        char *owner;           /* unique name; NULL while nobody owns the portal's name */
         char *documents_owner; /* likewise, of the person's document portal */
         struct identity identity;
         sd_event_source *connector_exit;

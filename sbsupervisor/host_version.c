@@ -44,10 +44,8 @@ int host_version_ask(struct host *h, const char *interface, sd_bus_message_handl
 bool host_version_is_absent(const sd_bus_error *e) {
         /* GDBus says the third of an interface that an object lacks. */
         static const char *const names[] = {
-                SD_BUS_ERROR_UNKNOWN_INTERFACE,
-                SD_BUS_ERROR_UNKNOWN_PROPERTY,
-                SD_BUS_ERROR_INVALID_ARGS,
-                SD_BUS_ERROR_UNKNOWN_OBJECT,
+                SD_BUS_ERROR_UNKNOWN_INTERFACE, SD_BUS_ERROR_UNKNOWN_PROPERTY,
+                SD_BUS_ERROR_INVALID_ARGS,      SD_BUS_ERROR_UNKNOWN_OBJECT,
                 SD_BUS_ERROR_UNKNOWN_METHOD,
         };
 

@@ -29,7 +29,9 @@ const struct host_version *host_version_find(const struct host_versions *v, cons
 int host_version_ask(struct host *h, const char *interface, sd_bus_message_handler_t reply,
                      void *userdata, sd_bus_slot **ret);
 
-/* Whether it is known now, also that there is none; false: the reply is an error of another kind. */
+/*
+ * Whether it is known now, also that there is none; false: the reply is an error of another kind.
+ */
 bool host_version_reply(struct host_versions *v, const struct host *h, const char *interface,
                         sd_bus_message *m);
 

@@ -28,7 +28,7 @@ bool notifications_take(struct notifications *n, uint64_t now) {
         if (fresh > 0) {
                 n->refilled = now;
                 n->left = fresh >= LIMIT_NOTIFICATIONS_VM - n->left ? LIMIT_NOTIFICATIONS_VM
-                                                                   : n->left + (unsigned)fresh;
+                                                                    : n->left + (unsigned)fresh;
         }
         if (n->left == 0)
                 return false;

@@ -40,7 +40,8 @@ static bool is_version(const char *name) {
 }
 
 /* The row of a property that the VM may see, or NULL. */
-static const struct portal_property *find(const struct gate *g, const char *interface, const char *name) {
+static const struct portal_property *find(const struct gate *g, const char *interface,
+                                          const char *name) {
         const struct portal_property *p = portal_find_property(interface, name);
 
         if (!p || (!is_version(name) && !policy_allows_interface(g->policy, interface)))
@@ -48,7 +49,7 @@ static const struct portal_property *find(const struct gate *g, const char *inte
         return p;
 }
 
-/* --- answers ------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 /* Copies "variant u" from in to out, at most max. */
 static int copy_version(sd_bus_message *in, sd_bus_message *out, uint32_t max) {
@@ -82,8 +83,8 @@ static int copy_entry(const struct portal_property *p, sd_bus_message *in, sd_bu
 }
 
 /* An a{sv} of properties; of those that only_changes, *ret_n is how many were copied. */
-static int copy_all(const struct gate *g, const char *interface, bool only_changes, sd_bus_message *in,
-                    sd_bus_message *out, unsigned *ret_n) {
+static int copy_all(const struct gate *g, const char *interface, bool only_changes,
+                    sd_bus_message *in, sd_bus_message *out, unsigned *ret_n) {
         const struct portal_property *p;
         const char *name;
         int r = sd_bus_message_enter_container(in, 'a', "{sv}");
@@ -140,10 +141,10 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
         return 0;
 }
 
-/* --- calls --------------------------------------------------------------------------------------- */
+/* --- calls ----------------------------------------------------------------------------------- */
 
-static int new_host_call(struct gate *g, const struct portal_interface *i, const struct portal_property *p,
-                         sd_bus_message **ret) {
+static int new_host_call(struct gate *g, const struct portal_interface *i,
+                         const struct portal_property *p, sd_bus_message **ret) {
         int r = host_version_new_call(g->host, i, PROPERTIES, p ? "Get" : "GetAll", ret);
 
         if (r < 0)
@@ -208,7 +209,7 @@ int property_get_all(struct gate *g, sd_bus_message *m) {
                               : refuse(m, SD_BUS_ERROR_UNKNOWN_INTERFACE, "No such interface");
 }
 
-/* --- changes ------------------------------------------------------------------------------------- */
+/* --- changes --------------------------------------------------------------------------------- */
 
 static int copy_invalidated(const struct gate *g, const char *interface, sd_bus_message *in,
                             sd_bus_message *out, unsigned *ret_n) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The properties of the host's portal: read only, of the table only, a version never above ours; of an
- * interface that is denied to the VM the version alone.
+ * The properties of the host's portal: read only, of the table only, a version never above ours; of
+ * an interface that is denied to the VM the version alone.
  */
 #pragma once
 

@@ -22,14 +22,16 @@
 #include "sbsupervisor/resolve.h"
 #include "sbsupervisor/session.h"
 
-/* xdg-desktop-portal answers at once; a busy one is waited for longer than any client waits for us. */
+/*
+ * xdg-desktop-portal answers at once; a busy one is waited for longer than any client waits for us.
+ */
 #define HOST_CALL_USEC (120 * UINT64_C(1000000))
 
 bool request_has_handle(const struct request *r) {
         return r->method->kind != PORTAL_CALL;
 }
 
-/* --- birth and death ----------------------------------------------------------------------------- */
+/* --- birth and death ------------------------------------------------------------------------- */
 
 /* A session that nobody will hear of; the host has made it, or is about to, once it was called. */
 static void drop_session(struct request *r) {
@@ -129,7 +131,7 @@ struct request *request_find_host(struct gate *g, const char *path) {
         return NULL;
 }
 
-/* --- answers to sbportal ------------------------------------------------------------------------- */
+/* --- answers to sbportal --------------------------------------------------------------------- */
 
 int request_fail(struct request *r, const char *error, const char *text) {
         int e;
@@ -169,8 +171,9 @@ static int fail_rebuild(struct request *r, int e, const char *culprit) {
                 return deny(r);
         if (r->refusal)
                 return request_fail(r, r->refusal, "There is none for this VM");
-        log_limited(&r->gate->budget, LOG_WARNING, "gate: %s.%s: %s is not what the table allows: refused",
-                    r->method->interface, r->method->member, culprit ?: "the signature");
+        log_limited(&r->gate->budget, LOG_WARNING,
+                    "gate: %s.%s: %s is not what the table allows: refused", r->method->interface,
+                    r->method->member, culprit ?: "the signature");
         return request_fail(r, PORTAL_E_INVALID, culprit ?: "Wrong signature");
 }
 
@@ -192,7 +195,7 @@ static int forward_error(struct request *r, const sd_bus_error *e) {
         return request_fail(r, PORTAL_E_FAILED, generic);
 }
 
-/* --- calling the host portal ---------------------------------------------------------------------- */
+/* --- calling the host portal ----------------------------------------------------------------- */
 
 static int close_on_host(struct request *r) {
         int e = sd_bus_call_method_async(r->gate->host->bus, NULL, PORTAL_BUS_NAME, r->host_path,
@@ -209,7 +212,8 @@ static int on_handle(struct request *r, sd_bus_message *m) {
         if (sd_bus_message_read_basic(m, 'o', &handle) <= 0 ||
             strncmp(handle, PORTAL_REQUEST_PATH "/", strlen(PORTAL_REQUEST_PATH) + 1) != 0)
                 return request_fail(r, PORTAL_E_FAILED, "The host's portal gave no handle");
-        path = strdup(handle); /* longer than predicted when the token was taken: it says so itself */
+        /* Longer than predicted when the token was taken: it says so itself. */
+        path = strdup(handle);
         if (!path)
                 return request_fail(r, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
         free(r->host_path);
@@ -299,7 +303,7 @@ static int call_host(struct request *r) {
         return 0;
 }
 
-/* --- asking --------------------------------------------------------------------------------------- */
+/* --- asking ---------------------------------------------------------------------------------- */
 
 static void on_asked(void *userdata, bool allowed) {
         struct request *r = userdata;
@@ -311,18 +315,10 @@ static void on_asked(void *userdata, bool allowed) {
                 (void)log_warning_errno(e, "gate: a call could not go on");
 }
 
-/* Who has a session was asked when it was made. */
-static bool is_of_session(const struct portal_method *m) {
-        for (const struct portal_value *v = m->args; v->name; v++)
-                if (v->role == PORTAL_SESSION)
-                        return true;
-        return false;
-}
-
 static int ask_or_call(struct request *r) {
         int e = 0;
 
-        if (policy_decide(r->gate->policy, r->method) != PORTAL_ASK || is_of_session(r->method))
+        if (policy_decide(r->gate->policy, r->method) != PORTAL_ASK)
                 return call_host(r);
         r->stage = REQUEST_ASKING;
         if (request_has_handle(r))
@@ -334,7 +330,7 @@ static int ask_or_call(struct request *r) {
         return e != 0 ? deny(r) : 0;
 }
 
-/* --- from the start ------------------------------------------------------------------------------- */
+/* --- from the start -------------------------------------------------------------------------- */
 
 static int check_arguments(struct request *r) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *scratch = NULL;
@@ -380,7 +376,8 @@ static int learn_version(struct request *r) {
                 return check_arguments(r);
         }
         e = host_version_ask(r->gate->host, r->method->interface, on_version, r, &r->slot);
-        return e < 0 ? request_fail(r, PORTAL_E_FAILED, "The session bus did not take the call") : 0;
+        return e < 0 ? request_fail(r, PORTAL_E_FAILED, "The session bus did not take the call")
+                     : 0;
 }
 
 static unsigned count_dialogs(const struct gate *g) {
@@ -422,7 +419,7 @@ int request_start(struct gate *g, const struct portal_method *method, sd_bus_mes
         return policy == PORTAL_DENY ? deny(r) : learn_version(r);
 }
 
-/* --- what else happens to it ---------------------------------------------------------------------- */
+/* --- what else happens to it ----------------------------------------------------------------- */
 
 int request_response(struct request *r, sd_bus_message *m) {
         if (!request_has_handle(r) || r->response || !sd_bus_message_has_signature(m, "ua{sv}"))
@@ -444,7 +441,8 @@ int request_portal_lost(struct request *r) {
 
 void request_close(struct request *r) {
         if (r->export || r->stage == REQUEST_CALLING) {
-                r->closed = true; /* grants under way are finished, and logged; a handle is waited for */
+                /* Grants under way are finished, and logged; the host's handle is waited for. */
+                r->closed = true;
                 return;
         }
         if (r->stage == REQUEST_OPEN || r->stage == REQUEST_LASTING)

@@ -41,8 +41,8 @@ enum request_stage {
 /* A guest path or a guest's file among the arguments, and what it is on the host. */
 struct path_ref {
         struct request *request;
-        char *gate; /* "<doc id>/<rest>"; NULL: a file that is no document */
-        char *host; /* once resolved; NULL if it is no document of this VM */
+        char *gate;               /* "<doc id>/<rest>"; NULL: a file that is no document */
+        char *host;               /* once resolved; NULL if it is no document of this VM */
         bool may_write;           /* the VM may */
         bool is_file;             /* it came as a descriptor, in this order */
         struct spool_file *spool; /* its copy */
@@ -59,25 +59,27 @@ struct request {
         bool answered;        /* sbportal has its answer: of a request, the handle */
         char token[TOKEN_SIZE];
         char *gate_path, *host_path;
-        uint32_t version;     /* of the host's interface */
-        const char *refusal;  /* why an argument was refused, when it is not its form: an error name */
+        uint32_t version; /* of the host's interface */
+        const char *refusal; /* an error: an argument is of its form, but not for this VM */
         struct path_ref paths[REQUEST_MAX_PATHS];
         unsigned n_paths, n_resolving, next_file;
         int (*resolved)(struct request *r); /* called when the last of them is */
-        char *notification;       /* the id that it is about, on the gate */
-        struct session *session;  /* that this makes, until sbportal knows it */
+        char *notification;                 /* the id that it is about, on the gate */
+        struct session *session;            /* that this makes, until sbportal knows it */
         struct ask *ask;
         sd_bus_slot *slot;        /* the call to the host portal */
         sd_bus_message *response; /* parked until the call is answered, then being exported */
-        bool directory; /* the dialog is for directories */
-        bool cut;       /* more was picked than LIMIT_URIS */
-        bool closed;    /* sbportal wants no answer any more; what is under way comes to its end */
+        bool directory;           /* the dialog is for directories */
+        bool cut;                 /* more was picked than LIMIT_URIS */
+        bool closed; /* sbportal wants no answer any more; what is under way comes to its end */
         struct export *export;
         char **uris; /* of the answer: what the person picked */
         size_t n_uris, next_uri;
 };
 
-/* Starts call (a method call of row method).  Everything that goes wrong is answered to sbportal. */
+/*
+ * Starts call (a method call of row method).  Everything that goes wrong is answered to sbportal.
+ */
 int request_start(struct gate *g, const struct portal_method *method, sd_bus_message *call);
 struct request *request_free(struct request *r);
 

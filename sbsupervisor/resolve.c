@@ -16,7 +16,7 @@
 #include "sbsupervisor/gate.h"
 #include "sbsupervisor/privops.h"
 
-/* --- noting -------------------------------------------------------------------------------------- */
+/* --- noting ---------------------------------------------------------------------------------- */
 
 static struct path_ref *add(struct request *r) {
         struct path_ref *p = &r->paths[r->n_paths];
@@ -49,7 +49,10 @@ static bool is_shared_as(const struct documents *d, const char *path, const stru
                there.st_dev == st->st_dev && there.st_ino == st->st_ino;
 }
 
-/* "<doc id>/<rest>", and not the directory that only holds the document: that is another on the host. */
+/*
+ * "<doc id>/<rest>", and not the directory that only holds the document: that is another on the
+ * host.
+ */
 static bool is_in_document(const char *path) {
         size_t n = strcspn(path, "/");
 
@@ -57,9 +60,9 @@ static bool is_in_document(const char *path) {
 }
 
 /*
- * Which document of the VM fd is of: the part of its path, as /proc has it, that names the same file
- * below the VM's share.  What is before that part depends on where the guest has the share, and is
- * not looked at.  *ret stays NULL when it is none.
+ * Which document of the VM fd is of: the part of its path, as /proc has it, that names the same
+ * file below the VM's share.  What is before that part depends on where the guest has the share,
+ * and is not looked at.  *ret stays NULL when it is none.
  */
 static int find_document(const struct documents *d, int fd, char **ret) {
         char link[64], path[PATH_MAX];
@@ -67,7 +70,8 @@ static int find_document(const struct documents *d, int fd, char **ret) {
         struct stat st;
         ssize_t n;
 
-        if (!d->share || fstatfs(fd, &fs) < 0 || fs.f_type != FUSE_SUPER_MAGIC || fstat(fd, &st) < 0)
+        if (!d->share || fstatfs(fd, &fs) < 0 || fs.f_type != FUSE_SUPER_MAGIC ||
+            fstat(fd, &st) < 0)
                 return 0;
         (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         n = readlink(link, path, sizeof(path) - 1);
@@ -91,7 +95,7 @@ int resolve_add_file(struct request *r, int fd) {
         return find_document(r->gate->documents, fd, &p->gate);
 }
 
-/* --- looking up ---------------------------------------------------------------------------------- */
+/* --- looking up ------------------------------------------------------------------------------ */
 
 static bool has_dots(const char *path) {
         for (const char *s = path; *s; s += strspn(s, "/")) {
@@ -117,7 +121,8 @@ static int map_path(const char *document, const char *rest, char **ret) {
         if (!name || has_dots(rest))
                 return 0;
         if (!*rest) {
-                *ret = name == document ? strdup("/") : strndup(document, (size_t)(name - document));
+                *ret = name == document ? strdup("/")
+                                        : strndup(document, (size_t)(name - document));
                 return *ret ? 0 : -ENOMEM;
         }
         n = strcspn(rest, "/");

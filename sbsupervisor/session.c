@@ -96,8 +96,8 @@ void session_close(struct session *s) {
 }
 
 void session_ended(struct session *s) {
-        int r = sd_bus_emit_signal(s->gate->bus, s->gate_path, PORTAL_SESSION_IFACE, "Closed", "a{sv}",
-                                   0);
+        int r = sd_bus_emit_signal(s->gate->bus, s->gate_path, PORTAL_SESSION_IFACE, "Closed",
+                                   "a{sv}", 0);
 
         if (r < 0)
                 (void)log_warning_errno(r, "gate: the end of a session could not be passed on");

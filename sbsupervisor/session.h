@@ -30,9 +30,9 @@ struct session *session_free(struct session *s);
 struct session *session_find_gate(struct gate *g, const char *path);
 struct session *session_find_host(struct gate *g, const char *path);
 
-/* The host says that it has made s, as handle.  SESSION_E_HANDLE when that is not what we asked for. */
+/* The host says that it has made s, as handle. */
 enum {
-        SESSION_E_HANDLE = 1,
+        SESSION_E_HANDLE = 1, /* that is not what we asked for */
 };
 int session_opened(struct session *s, const char *handle);
 

@@ -33,7 +33,7 @@ static int notification_to_gate(struct forwarding *f, const char *value, char **
         const char *id = notification_id_from_host(f->gate->documents->app_id, value);
 
         return id && notifications_is_issued(&f->gate->notifications, id) ? copy(id, ret)
-                                                                        : PORTAL_REBUILD_E_VALUE;
+                                                                          : PORTAL_REBUILD_E_VALUE;
 }
 
 static int namespace_to_gate(struct forwarding *f, const char *value, char **ret) {
@@ -61,14 +61,18 @@ static int rebuild(struct gate *g, const struct portal_signal *signal, sd_bus_me
 }
 
 int signal_forward(struct gate *g, sd_bus_message *m) {
-        const char *interface = sd_bus_message_get_interface(m), *member = sd_bus_message_get_member(m);
+        const char *interface = sd_bus_message_get_interface(m),
+                   *member = sd_bus_message_get_member(m);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *out = NULL;
         const struct portal_signal *signal = portal_find_signal(interface, member);
         int r;
 
         if (!signal || portal_find_interface(interface)->local)
                 return 0;
-        /* One that is for whoever has the session, or the notification, needs no policy: it was allowed. */
+        /*
+         * One that is for whoever has the session, or the notification, needs no policy: it was
+         * allowed.
+         */
         if (signal->route == PORTAL_TO_ALL && !policy_allows_interface(g->policy, interface))
                 return 0;
         r = sd_bus_message_new_signal(g->bus, &out, PORTAL_PATH, interface, member);

@@ -22,7 +22,7 @@ int spool_init(struct spool *s, const char *runtime_dir) {
         return asprintf(&s->dir, "%s/" SPOOL_NAME, runtime_dir) < 0 ? -ENOMEM : 0;
 }
 
-/* --- removing ------------------------------------------------------------------------------------ */
+/* --- removing -------------------------------------------------------------------------------- */
 
 static void remove_file(struct spool *s, struct spool_file *f) {
         char path[PATH_MAX];
@@ -89,7 +89,7 @@ void spool_sweep(const char *runtime_dir) {
         (void)unlinkat(dir, SPOOL_NAME, AT_REMOVEDIR);
 }
 
-/* --- room ---------------------------------------------------------------------------------------- */
+/* --- room ------------------------------------------------------------------------------------ */
 
 static struct spool_file *find_oldest_kept(struct spool *s) {
         struct spool_file *oldest = NULL;
@@ -121,13 +121,14 @@ static struct spool_file *make_room(struct spool *s, uint64_t bytes) {
 
                 if (!oldest)
                         return NULL;
-                log_info("the copy of %s is removed: newer ones need the room", ESCAPED(oldest->name));
+                log_info("the copy of %s is removed: newer ones need the room",
+                         ESCAPED(oldest->name));
                 remove_file(s, oldest);
         }
         return f;
 }
 
-/* --- copying ------------------------------------------------------------------------------------- */
+/* --- copying --------------------------------------------------------------------------------- */
 
 char *spool_name(const char *path) {
         const char *slash = strrchr(path, '/');
@@ -243,7 +244,8 @@ int spool_copy(struct spool *s, int fd, struct spool_file **ret, int *ret_fd) {
         f = make_room(s, (uint64_t)st.st_size);
         if (!f)
                 return SPOOL_E_FULL;
-        *f = (struct spool_file){.name = name_of_fd(fd), .number = s->next_number++, .in_use = true};
+        *f = (struct spool_file){
+                .name = name_of_fd(fd), .number = s->next_number++, .in_use = true};
         r = f->name ? token_make(f->token) : -ENOMEM;
         if (r == 0)
                 r = fill(s, f, fd, ret_fd);

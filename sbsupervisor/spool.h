@@ -42,8 +42,8 @@ void spool_done(struct spool *s);
 void spool_sweep(const char *runtime_dir);
 
 /*
- * Copies the contents of fd (borrowed, from its beginning) as it stands.  *ret_fd, the caller's, is of
- * the copy; *ret is the spool's, in use until spool_release().
+ * Copies the contents of fd (borrowed, from its beginning) as it stands.  *ret_fd, the caller's, is
+ * of the copy; *ret is the spool's, in use until spool_release().
  */
 int spool_copy(struct spool *s, int fd, struct spool_file **ret, int *ret_fd);
 /* The request has ended; keep: somebody may read it now. */
@@ -51,6 +51,7 @@ void spool_release(struct spool *s, struct spool_file *f, bool keep);
 
 /*
  * A file's name for a directory of ours, of what the guest calls it (raw bytes): fit to be shown,
- * never hidden, never empty, NAME_MAX bytes at most.  PURE; a new string, or NULL when memory is out.
+ * never hidden, never empty, NAME_MAX bytes at most.  A new string, or NULL when memory is out.
+ * PURE.
  */
 char *spool_name(const char *path);

@@ -247,9 +247,10 @@ def untangle(payload):
 class HostSession:
     """Started by its constructor; stop() leaves nothing."""
 
-    def __init__(self, directory, *, portal=True, activatable=False, libexec=LIBEXEC):
+    def __init__(self, directory, *, portal=True, activatable=False, libexec=LIBEXEC, without=()):
         """portal: xdg-desktop-portal and the backend run.  activatable: the bus can start
-        xdg-desktop-portal by name.  libexec: where its programs are."""
+        xdg-desktop-portal by name.  libexec: where its programs are.  without: portals that
+        the backend does not have."""
         self.directory = directory
         self.libexec = libexec
         for name in ("run", "home", "data/applications", "config", "state", "cache", "tmp",
@@ -258,7 +259,7 @@ class HostSession:
         self.address = "unix:path=" + self.file("run/bus")
         self.env = self._environment()
         self.chooser = self.portal = None
-        self._write_configuration(activatable)
+        self._write_configuration(activatable, without)
         self.daemon = Process(["dbus-daemon", "--config-file=" + self.file("bus.conf"), "--nofork",
                                "--nopidfile"], log=self.file("bus.log"), env=self.env)
         wait_for("the session bus", lambda: listens(self.file("run/bus")))
@@ -291,11 +292,12 @@ class HostSession:
         with open(self.file(name), "w", encoding="utf-8") as f:
             f.write(text)
 
-    def _write_configuration(self, activatable):
+    def _write_configuration(self, activatable, without):
         self._write("bus.conf", BUS_CONFIG.format(socket=self.file("run/bus"),
                                                   services=self.file("services")))
         self._write("portals/sidebustest.portal", PORTAL_FILE.format(
-            name=backend.NAME, interfaces=";".join(backend.IMPL + i for i in backend.INTERFACES)))
+            name=backend.NAME, interfaces=";".join(
+                backend.IMPL + i for i in backend.INTERFACES if i not in without)))
         # Read since 1.17, and only there when XDG_DESKTOP_PORTAL_DIR is set.
         self._write("portals/portals.conf", "[preferred]\ndefault=sidebustest\n")
         for name, program in ACTIVATABLE.items():
