@@ -2,11 +2,9 @@
 #include "sbsupervisor/desktop_entry.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/make_dirs.h"

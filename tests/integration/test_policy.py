@@ -8,12 +8,14 @@ notifications and presses their buttons.
 import os
 import re
 
-from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, GLib, GuestClient, error_name, pump
+from rig.guest import (FILE_CHOOSER, PATH, PROPERTIES, GLib, GuestClient, Request, error_name,
+                       pump)
 from rig.processes import wait_for
 
 V = GLib.Variant
 PORTAL = "org.freedesktop.portal."
 NETWORK = PORTAL + "NetworkMonitor"
+SHORTCUTS = PORTAL + "GlobalShortcuts"
 NOT_ALLOWED = "org.freedesktop.portal.Error.NotAllowed"
 ADDED = "Notification.AddNotification"
 REMOVED = "Notification.RemoveNotification"
@@ -231,6 +233,32 @@ def test_one_question(env):
         assert request.wait()[0] == 1, member
     assert third.silent(0)
     assert not [call for call in chain.desktop.new_calls if call.name == ADDED]
+
+
+def session_request(client, member, kind, *values):
+    """A request of GlobalShortcuts whose arguments are not only strings."""
+    token = f"s{len(values)}{member}"
+    request = Request(client, client.predicted(token))
+    options = {"handle_token": V("s", token), "session_handle_token": V("s", "shortcuts")}
+    client.call(PATH, SHORTCUTS, member, V(f"({kind}a{{sv}})", (*values, options)))
+    return request
+
+
+def test_session(env):
+    """Who was let have a session is not asked again, but where the method has a key of its own"""
+    chain = Chain(env, "GlobalShortcuts.BindShortcuts=ask\n")
+    request = session_request(chain.client, "CreateSession", "")
+    assert "keys" in chain.answer("once").options["body"]
+    chain.desktop.next_dialog(pump=pump).answer(0)
+    response, results = request.wait()
+    assert response == 0
+    session = results["session_handle"]
+    request = session_request(chain.client, "ListShortcuts", "o", session)
+    chain.desktop.next_dialog(pump=pump).answer(1)  # no question
+    assert request.wait()[0] == 1
+    request = session_request(chain.client, "BindShortcuts", "oa(sa{sv})s", session, [], "")
+    chain.answer("deny")
+    assert request.wait() == (2, {})
 
 
 def test_taken_back(env):
