@@ -10,6 +10,7 @@
 #include "common/portal_wire.h"
 #include "sbportal/call.h"
 #include "sbportal/method.h"
+#include "sbportal/png.h"
 #include "sbportal/reply.h"
 #include "sbportal/service.h"
 
@@ -23,6 +24,7 @@
 
 #define URGENCY_NORMAL 1u
 #define ID_BYTES       11 /* a number, and its NUL */
+#define IMAGE_TYPE     "(iiibiiay)"
 
 /* --- what is shown ---------------------------------------------------------------------------- */
 
@@ -126,8 +128,38 @@ struct notify {
         const char *app, *icon, *summary, *body;
         uint32_t replaces;
         uint8_t urgency;
-        const char *image; /* the hint image-path */
+        const char *image_path;   /* a hint, or NULL */
+        struct png_pixels pixels; /* a hint, of the bytes below; width 0: none */
+        struct wire_bytes bytes;
 };
+
+static void notify_done(struct notify *n) {
+        wire_bytes_done(&n->bytes);
+}
+
+/* image-data: (iiibiiay), m being at its variant. */
+static int read_image(struct notify *n, sd_bus_message *m) {
+        int32_t width, height, stride, bits, channels;
+        int alpha;
+        int r = wire_got(sd_bus_message_enter_container(m, 'v', IMAGE_TYPE));
+
+        if (r == 0)
+                r = wire_got(sd_bus_message_enter_container(m, 'r', "iiibiiay"));
+        if (r == 0)
+                r = wire_got(sd_bus_message_read(m, "iiibii", &width, &height, &stride, &alpha,
+                                                 &bits, &channels));
+        if (r != 0)
+                return r;
+        wire_bytes_done(&n->bytes); /* of a key that came twice */
+        n->pixels = (struct png_pixels){0};
+        r = wire_read_bytes(m, LIMIT_GATE_BYTES, &n->bytes);
+        if (r == 0 && bits == 8)
+                n->pixels = (struct png_pixels){width,    height,        stride,
+                                                channels, n->bytes.data, n->bytes.n};
+        for (unsigned i = 0; i < 2 && r == 0; i++)
+                r = wire_stepped(sd_bus_message_exit_container(m));
+        return r;
+}
 
 /* One hint.  What is not used here is stepped over within bounds: an image has many values. */
 static int read_hint(struct notify *n, struct portal_rebuild *rb, sd_bus_message *m) {
@@ -142,7 +174,10 @@ static int read_hint(struct notify *n, struct portal_rebuild *rb, sd_bus_message
         if (strcmp(key, "urgency") == 0 && strcmp(contents, "y") == 0)
                 return wire_got(sd_bus_message_read(m, "v", "y", &n->urgency));
         if (strcmp(key, "image-path") == 0 && strcmp(contents, "s") == 0)
-                return wire_got(sd_bus_message_read(m, "v", "s", &n->image));
+                return wire_got(sd_bus_message_read(m, "v", "s", &n->image_path));
+        if ((strcmp(key, "image-data") == 0 || strcmp(key, "image_data") == 0) &&
+            strcmp(contents, IMAGE_TYPE) == 0)
+                return read_image(n, m);
         return wire_skip(rb, m);
 }
 
@@ -171,10 +206,41 @@ static int append_priority(sd_bus_message *out, uint8_t urgency) {
         return sd_bus_message_append(out, "{sv}", "priority", "s", priorities[urgency]);
 }
 
-/* A name of an icon: a path or a URI names a file of the guest's, and is left out. */
-static int append_icon(sd_bus_message *out, const struct notify *n) {
-        const char *name = n->image && !strchr(n->image, '/') ? n->image : n->icon;
+static int append_image(sd_bus_message *out, const void *png, size_t n) {
+        int r = wire_done(sd_bus_message_open_container(out, 'e', "sv"));
 
+        if (r == 0)
+                r = wire_done(sd_bus_message_append_basic(out, 's', "icon"));
+        if (r == 0)
+                r = wire_done(sd_bus_message_open_container(out, 'v', "(sv)"));
+        if (r == 0)
+                r = wire_done(sd_bus_message_open_container(out, 'r', "sv"));
+        if (r == 0)
+                r = wire_done(sd_bus_message_append_basic(out, 's', "bytes"));
+        if (r == 0)
+                r = wire_done(sd_bus_message_open_container(out, 'v', "ay"));
+        if (r == 0)
+                r = wire_done(sd_bus_message_append_array(out, 'y', png, n));
+        for (unsigned i = 0; i < 4 && r == 0; i++)
+                r = wire_done(sd_bus_message_close_container(out));
+        return r;
+}
+
+/*
+ * The image, or a name of an icon: a path or a URI names a file of the guest's, and is left
+ * out.
+ */
+static int append_icon(sd_bus_message *out, const struct notify *n) {
+        const char *path = n->image_path;
+        const char *name = path && !strchr(path, '/') ? path : n->icon;
+        _cleanup_free_ void *png = NULL;
+        size_t size;
+        int r = n->pixels.width ? png_from_pixels(&n->pixels, &png, &size) : PNG_E_FORM;
+
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return append_image(out, png, size);
         if (!*name || strchr(name, '/'))
                 return 0;
         return sd_bus_message_append(out, "{sv}", "icon", "(sv)", "themed", "as", 1, name);
@@ -266,7 +332,7 @@ static int begin(struct translator *t, sd_bus_message *m, const char *member, st
 static int on_notify(struct translator *t, sd_bus_message *m) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *portal_call = NULL;
         _cleanup_(call_freep) struct call *c = NULL;
-        struct notify n = {.urgency = URGENCY_NORMAL};
+        _cleanup_(notify_done) struct notify n = {.urgency = URGENCY_NORMAL};
         int r = begin(t, m, "AddNotification", &c);
 
         if (r < 0 || !c)

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """org.freedesktop.Notifications and org.freedesktop.ScreenSaver of sbportal, and its gate."""
 
+import re
+import struct
+import zlib
+
 from gi.repository import Gio, GLib
 
 from rig.guest import PATH, PROPERTIES
@@ -58,12 +62,11 @@ def test_notify(env):
         rig, client, icon="mail-unread", summary="New\u202e mail", body="a\nb",
         actions=["default", "Open", "read", "Mark as read", "odd"],
         hints={"urgency": V("y", 2), "desktop-entry": V("s", "org.example"),
-               "image-data": V("(iiibiiay)", (1, 1, 4, True, 8, 4, [0, 0, 0, 0])),
                "sound-file": V("s", "/etc/passwd")})
     assert number == 1
     for word in ('"/1"', '"New mail"', '"urgent"', '"themed"', '"mail-unread"', '"buttons"', '"Mark as read"', '"default-action"', '"default"'):
         assert word in body, (word, body)
-    for word in ("org.example", "image-data", "passwd", '"odd"', '"Open"', "Mailer", "5000"):
+    for word in ("org.example", "passwd", '"odd"', '"Open"', "Mailer", "5000"):
         assert word not in body, (word, body)
     body, _ = notify(rig, client, icon="/home/guest/x.png", summary="",
                      hints={"urgency": V("y", 0), "image-path": V("s", "mail-read")})
@@ -73,6 +76,53 @@ def test_notify(env):
     body, _ = notify(rig, client, hints={"urgency": V("s", "x"), "image-path": V("i", 1)})
     assert '"normal"' in body
     rig.quiet()
+
+
+def read_png(data):
+    """(width, height, colour type, rows) of a PNG whose checksums are right."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    chunks, at = {}, 8
+    while at < len(data):
+        n, name = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8:at + 8 + n]
+        assert struct.unpack_from(">I", data, at + 8 + n)[0] == zlib.crc32(name + body)
+        chunks[name] = body
+        at += 12 + n
+    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
+    width, height, bits, colours = struct.unpack_from(">IIBB", chunks[b"IHDR"])
+    assert bits == 8
+    return width, height, colours, zlib.decompress(chunks[b"IDAT"])
+
+
+def test_notify_with_an_image(env):
+    """The pixels of a hint become a PNG, a large one a smaller; what is no image is left out"""
+    rig = start(env)
+    client = rig.client()
+
+    def icon(*image, key="image-data", name=""):
+        body, _ = notify(rig, client, icon=name, hints={key: V("(iiibiiay)", image)})
+        return bytes(int(n) for n in re.findall(r"BYTE (\d+)", body)), body
+
+    pixels = bytes(range(24))
+    png, _ = icon(2, 3, 8, True, 8, 4, pixels, name="mail")
+    assert read_png(png) == (2, 3, 6, b"".join(b"\0" + pixels[i:i + 8] for i in (0, 8, 16)))
+    png, _ = icon(2, 2, 8, False, 8, 3, pixels[:14], key="image_data")  # rows with two bytes between
+    assert read_png(png) == (2, 2, 2, b"\0" + pixels[:6] + b"\0" + pixels[8:14])
+    side = 500
+    large = b"".join(struct.pack("<HB", x, y % 251) for y in range(side) for x in range(side))
+    png, _ = icon(side, side, 3 * side, False, 8, 3, large)
+    width, height, _, rows = read_png(png)
+    assert (width, height) == (167, 167)
+    assert rows == b"".join(
+        b"\0" + b"".join(struct.pack("<HB", x, y % 251) for x in range(0, side, 3))
+        for y in range(0, side, 3))
+    for bad in ((3, 3, 12, True, 8, 4, pixels), (2, 3, 8, True, 16, 4, pixels),
+                (-2, 3, 8, True, 8, 4, pixels), (2, 3, 8, True, 8, 9, pixels),
+                (0, 0, 0, True, 8, 4, b"")):
+        png, body = icon(*bad, name="mail")
+        assert png == b"" and '"mail"' in body, body
+    assert icon(*bad)[0] == b""
+    rig.alive()
 
 
 def test_notifications_have_owners(env):
