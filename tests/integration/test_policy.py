@@ -335,6 +335,19 @@ def test_portal_lost(env):
     chain.passes(request)
 
 
+def test_newer_portal(env):
+    """A portal since 1.19.4 shows the question as the VM's application, and tells of the button"""
+    session = env.own_session(libexec=env.newer_portal)
+    chain = Chain(env, "FileChooser=ask\n", session, vm="newer")
+    request = chain.client.open_file()
+    question = chain.answer("once")
+    assert question.app_id == "org.sidebus.vm.newer"
+    assert question.options["title"] == "Web VM (virtual machine)"
+    assert [b["label"] for b in question.options["buttons"]] == ["Allow once", "Always allow",
+                                                                 "Deny"]
+    chain.passes(request)
+
+
 def test_nobody_to_ask(env):
     """A desktop without notifications: what would be asked is denied, and the log says why"""
     session = env.own_session(portal=False, activatable=True)

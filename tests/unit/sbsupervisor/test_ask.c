@@ -151,8 +151,8 @@ static void test_answered(void) {
         run();
         CHECK_EQ_INT(n_shown, 1); /* one question, for both */
         CHECK_EQ_STR(text, "title=Web (virtual machine);"
-                           "body=A program in the virtual machine wants to change the picture behind "
-                           "your desktop.;priority=high;");
+                           "body=A program in the virtual machine wants to change the picture "
+                           "behind your desktop.;priority=high;");
         CHECK_EQ_INT(ask(&other, PORTAL("Trash"), "TrashFile"), 0);
         run();
         CHECK_EQ_INT(n_shown, 2);
