@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """sbportal and a gate of the test's own: plain calls, sessions, signals, what there is."""
 
+import os
 import re
 
 from gi.repository import Gio, GLib
@@ -640,8 +641,7 @@ def hostile_arguments(method, session, options):
 
 def call_hostile(client, path, interface, member, body):
     """With a descriptor; the name of the error, or None."""
-    with open("/dev/null", "rb") as null:
-        fds = Gio.UnixFDList.new_from_array([null.fileno()])
+    fds = Gio.UnixFDList.new_from_array([os.open("/dev/null", os.O_RDONLY)])  # owns it
     message = Gio.DBusMessage.new_method_call(DESKTOP, path, interface, member)
     message.set_body(body)
     message.set_unix_fd_list(fds)
