@@ -90,7 +90,8 @@ static int seal(const char *data, size_t n, int *ret_fd) {
                 return -errno;
         if (write(fd, data, n) != (ssize_t)n || lseek(fd, 0, SEEK_SET) < 0)
                 return -EIO;
-        if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        /* Not F_SEAL_SEAL: xdg-desktop-portal adds these once more, whether or not they are there. */
+        if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
                 return -errno;
         *ret_fd = TAKE_FD(fd);
         return 0;

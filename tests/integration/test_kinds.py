@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Calls, requests, sessions and signals over the gate, and how each ends: closed by the guest, by the
-host, with its client, with the host's portal, with the VM; and floods of them."""
+"""Calls, requests, sessions and signals over the gate, and how each ends.
+
+Closed by the guest, by the host, with its client, with the host's portal, with the VM; and floods."""
 
 import os
 import signal

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A desktop that a test operates: a backend of xdg-desktop-portal, for every portal, without a window.
+"""A desktop that a test operates: a backend of xdg-desktop-portal, of every portal, no window.
 
 A program of its own, on the host session bus.  It speaks JSON lines over the socket that it got
 as its first argument (a descriptor number): each dialog that opens is said ("open", with
@@ -32,7 +32,7 @@ METHOD_CALL = 1
 # What a "secret service" gives; 64 bytes, as a real one's.
 SECRET = bytes(range(64))
 
-# The methods that end with a dialog's answer: the names of their arguments, and of what is answered.
+# The methods that end with a dialog's answer: the names of their arguments, the answer's types.
 DIALOGS = {
     "FileChooser.OpenFile": ("handle app_id parent title options", "ua{sv}"),
     "FileChooser.SaveFile": ("handle app_id parent title options", "ua{sv}"),
@@ -63,10 +63,12 @@ CALLS = {
     "GlobalShortcuts.ConfigureShortcuts": "session parent options",
 }
 
-INTERFACES = sorted({name.partition(".")[0] for name in (*DIALOGS, *CALLS)} | {"Settings", "Lockdown"})
+INTERFACES = sorted({name.partition(".")[0] for name in (*DIALOGS, *CALLS)}
+                    | {"Settings", "Lockdown"})
 
 SETTINGS = {
-    "org.freedesktop.appearance": {"color-scheme": ("u", 1), "accent-color": ("(ddd)", (.1, .2, .3))},
+    "org.freedesktop.appearance": {"color-scheme": ("u", 1),
+                                   "accent-color": ("(ddd)", (.1, .2, .3))},
     "org.gnome.desktop.interface": {"font-name": ("s", "Cantarell 11")},
     # What no guest is to know.
     "org.gnome.desktop.privacy": {"recent-files": ("s", "/home/person/diary")},
