@@ -625,6 +625,56 @@ def newer_notification(w):
         assert ("icon" in dict(values), "sound" in dict(values)) == (kept, kept), values
 
 
+# --- what is answered within sidebus ---------------------------------------------------------
+
+@case("Background.RequestBackground", "Background.SetStatus")
+def background(w):
+    request = w.request("Background.RequestBackground", "(sa{sv})", "", {"autostart": V("b", True)})
+    assert request.wait() == (0, {"background": True, "autostart": False})
+    w.call("Background.SetStatus", "(a{sv})", {"message": V("s", "busy")})
+
+
+@case("Realtime.MakeThreadRealtimeWithPID", "Realtime.MakeThreadHighPriorityWithPID",
+      "Realtime.MaxRealtimePriority", "Realtime.MinNiceLevel", "Realtime.RTTimeUSecMax")
+def realtime(w):
+    for member, kind in (("MakeThreadRealtimeWithPID", "(ttu)"),
+                         ("MakeThreadHighPriorityWithPID", "(tti)")):
+        assert w.refused("Realtime." + member, kind, 1, 1, 1).startswith("org.freedesktop.")
+    for name in ("MaxRealtimePriority", "MinNiceLevel", "RTTimeUSecMax"):
+        assert isinstance(w.client.get(PORTAL + "Realtime", name), int), name
+
+
+GAME = {"QueryStatus": "(i)", "RegisterGame": "(i)", "UnregisterGame": "(i)",
+        "QueryStatusByPid": "(ii)", "RegisterGameByPid": "(ii)", "UnregisterGameByPid": "(ii)",
+        "QueryStatusByPIDFd": "(hh)", "RegisterGameByPIDFd": "(hh)",
+        "UnregisterGameByPIDFd": "(hh)"}
+
+
+@case("GameMode.Active", *("GameMode." + member for member in GAME))
+def game_mode(w):
+    assert w.client.get(PORTAL + "GameMode", "Active") is False
+    with open("/dev/null", "rb") as f:
+        for member, kind in GAME.items():
+            fds = [f.fileno()] * 2 if "h" in kind else ()
+            values = (0, 1) if fds else (1,) * (len(kind) - 2)
+            result, = w.call("GameMode." + member, kind, *values, fds=fds)
+            # No game mode, and nobody in it.
+            assert result == (0 if member.startswith("Query") else -1), (member, result)
+
+
+@case("MemoryMonitor.LowMemoryWarning")
+def memory(w):
+    # The guest has memory of its own: the signal is declared, and never sent.
+    text, = w.client.call(PATH, "org.freedesktop.DBus.Introspectable", "Introspect")
+    assert re.search(r'interface name="org.freedesktop.portal.MemoryMonitor"', text)
+
+
+@case("Registry.Register")
+def register(w):
+    w.client.call(PATH, "org.freedesktop.host.portal.Registry", "Register",
+                  V("(sa{sv})", ("org.example.App", {})))
+
+
 def run(env, *functions, **arguments):
     for function in functions:
         w = World(env, **arguments)
