@@ -199,21 +199,21 @@ static int ask(struct document_call *take_c) {
 }
 
 int document_call_start(struct gate *g, const struct portal_method *method, sd_bus_message *call) {
+        const struct document_method *own = find_method(method->member);
         _cleanup_(call_freep) struct document_call *c = NULL;
         int r;
 
+        if (!own)
+                return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_METHOD,
+                                                  "No such method");
         if (g->n_forwarded >= LIMIT_REQUESTS_VM)
                 return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
                                                   "Too many calls at once");
         c = calloc(1, sizeof(*c));
         if (!c)
                 return -ENOMEM;
+        *c = (struct document_call){.gate = g, .method = own};
         g->n_forwarded++;
-        c->gate = g;
-        c->method = find_method(method->member);
-        if (!c->method)
-                return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_METHOD,
-                                                  "No such method");
         r = read_arguments(c, method, call);
         if (r > 0)
                 return sd_bus_reply_method_errorf(call, PORTAL_E_INVALID, "Wrong arguments");

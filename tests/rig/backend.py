@@ -77,13 +77,15 @@ SETTINGS = {
 # What the host's portal looks for on the system bus, which here is the same: where the machine is,
 # and how it is powered.
 GEOCLUE = "org.freedesktop.GeoClue2"
-POWER = "net.hadess.PowerProfiles"
+# By its older name, which GLib of Debian 12 looks for, and its newer one.
+POWER = {"net.hadess.PowerProfiles": "/net/hadess/PowerProfiles",
+         "org.freedesktop.UPower.PowerProfiles": "/org/freedesktop/UPower/PowerProfiles"}
 
 VALUES = {
     GEOCLUE + ".Location": {
         "Latitude": ("d", 52.5), "Longitude": ("d", 13.4), "Accuracy": ("d", 10.),
         "Timestamp": ("(tt)", (1, 2)), "Description": ("s", "at home")},
-    POWER: {"ActiveProfile": ("s", "balanced")},
+    **{name: {"ActiveProfile": ("s", "balanced")} for name in POWER},
     "Settings": {"version": ("u", 2)},
     "Notification": {"version": ("u", 2)},
     "Screenshot": {"version": ("u", 2)},
@@ -328,7 +330,7 @@ def main():
     bus = dbus.SessionBus()
     loop = GLib.MainLoop()
     backend = Backend(bus, int(sys.argv[1]), loop)
-    for name in (GEOCLUE, POWER, NAME):
+    for name in (GEOCLUE, *POWER, NAME):
         bus.request_name(name, dbus.bus.NAME_FLAG_DO_NOT_QUEUE)
     backend.say(event="ready")
     loop.run()
