@@ -301,8 +301,7 @@ def test_gate_sessions(env):
     gate.call(session, iface, "Close")
     env.chooser.wait_session_closed(host)
     assert gate.refused(session, iface, "Close") == "org.freedesktop.DBus.Error.UnknownObject"
-    assert len([m for m in monitor.messages() if m.get("member") == "QueryEndResponse"
-                and m.get("interface") == inhibit]) == 1
+    assert len(monitor.calls(inhibit, "QueryEndResponse")) == 1
 
 
 def test_gate_denied(env):
