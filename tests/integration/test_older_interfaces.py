@@ -6,7 +6,8 @@ from gi.repository import Gio, GLib
 from rig.guest import PATH, PROPERTIES
 from rig.world import PORTAL, V, World, eventually
 
-NOTIFICATIONS, NOTIFICATIONS_PATH = "org.freedesktop.Notifications", "/org/freedesktop/Notifications"
+NOTIFICATIONS = "org.freedesktop.Notifications"
+NOTIFICATIONS_PATH = "/org/freedesktop/Notifications"
 SCREENSAVER, SCREENSAVER_PATH = "org.freedesktop.ScreenSaver", "/org/freedesktop/ScreenSaver"
 DENIED = "[Portals]\nDefault=deny\n"
 

@@ -260,7 +260,8 @@ def test_odd_messages(env):
     rig.tell(f"respond {token} 0 doc:1/x")
     assert request.uris() == [f"file://{DOCUMENTS}/1/x"]
 
-    for body in (None, V("(s)", ("x",)), V("(ssa{ss})", ("", "", {})), V("(ssa{sv}s)", ("", "", {}, ""))):
+    for body in (None, V("(s)", ("x",)), V("(ssa{ss})", ("", "", {})),
+                 V("(ssa{sv}s)", ("", "", {}, ""))):
         reply = send(client, method_call("OpenFile", body))
         assert reply.get_error_name() == "org.freedesktop.DBus.Error.InvalidArgs", body
     rig.alive()
@@ -268,11 +269,12 @@ def test_odd_messages(env):
 
 def array_of(type_, n):
     """n zero bytes as an array of type_."""
-    return GLib.Variant.new_from_bytes(GLib.VariantType("a" + type_), GLib.Bytes.new(bytes(n)), True)
+    return GLib.Variant.new_from_bytes(GLib.VariantType("a" + type_), GLib.Bytes.new(bytes(n)),
+                                       True)
 
 
 def test_large_messages(env):
-    """Large bodies: bytes nobody knows are left out, what would take long to look through is refused"""
+    """Large bodies: bytes nobody knows are left out, what takes long to look through is refused"""
     rig = start(env)
     client = rig.client()
     invalid = "org.freedesktop.portal.Error.InvalidArgument"
@@ -398,7 +400,8 @@ def test_like_gdbus(env):
     rig = start(env)
     service, client = rig.client(), rig.client()
     info = Gio.DBusNodeInfo.new_for_xml(REFERENCE)
-    service.bus.register_object(PATH, info.interfaces[0], lambda *a: None, lambda *a: V("u", 4), None)
+    service.bus.register_object(PATH, info.interfaces[0], lambda *a: None, lambda *a: V("u", 4),
+                                None)
     strings = V("(s)", ("x",))
     odd = [  # path, interface, member, body
         ("/x", FILE_CHOOSER, "OpenFile", None), ("/", "a.b", "C", None), ("/", None, "C", None),
@@ -473,8 +476,8 @@ def test_builtins(env):
         assert client.call(path, PEER, "Ping") == ()
         client.call(path, INTROSPECTABLE, "Introspect")
     assert rig.learnt()
-    client.bus.emit_signal(DESKTOP, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged",
-                           V("(sss)", (client.name, client.name, "")))
+    client.bus.emit_signal(DESKTOP, "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                           "NameOwnerChanged", V("(sss)", (client.name, client.name, "")))
     client.bus.emit_signal(DESKTOP, "/", "org.freedesktop.DBus.Peer", "GetMachineId", None)
     assert fails(client.call, PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects") == \
         "org.freedesktop.DBus.Error.UnknownMethod"
@@ -509,7 +512,8 @@ def test_sandbox(env):
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
     assert {status[s] for s in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {"0" * 16}
     if os.geteuid() == 0:  # /proc/PID/fd of what is not dumpable is root's
-        links = [os.readlink(f"/proc/{rig.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{rig.pid}/fd")]
+        fds = f"/proc/{rig.pid}/fd"
+        links = [os.readlink(os.path.join(fds, fd)) for fd in os.listdir(fds)]
         sockets = [link for link in links if link.startswith("socket:")]
         assert len(sockets) == 3 and len(links) == 3 + 3 + 1, links  # and 0, 1, 2, and epoll
 
@@ -573,8 +577,8 @@ def test_name_is_taken(env):
     assert client.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName",
                        V("(su)", (DESKTOP, 0)), destination="org.freedesktop.DBus") == (1,)
     log = os.path.join(env.tmp, "second.log")
-    player = Process([rig.player.popen.args[0], rig.player.popen.args[1], rig.socket, DOCUMENTS], log=log,
-                     stdin=subprocess.PIPE)
+    player = Process([rig.player.popen.args[0], rig.player.popen.args[1], rig.socket, DOCUMENTS],
+                     log=log, stdin=subprocess.PIPE)
     wait_for("the exit", lambda: "exit 1" in player.log())
     assert "somebody else owns " + DESKTOP in player.log()
     player.popen.stdin.close()

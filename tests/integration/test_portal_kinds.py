@@ -172,7 +172,8 @@ def test_session(env):
 
     # of another client, of another portal, of nobody
     for who, interface, path in ((other, INHIBIT, session), (client, INHIBIT, session + "x"),
-                                 (client, INHIBIT, GATE_SESSION + "s1"), (client, SHORTCUTS, session)):
+                                 (client, INHIBIT, GATE_SESSION + "s1"),
+                                 (client, SHORTCUTS, session)):
         member, arguments = ("QueryEndResponse", V("(o)", (path,))) if interface == INHIBIT else \
             ("ListShortcuts", V("(oa{sv})", (path, {})))
         assert message_of(who.call, PATH, interface, member, arguments) == \
@@ -212,7 +213,8 @@ def test_session_of_a_reply(env):
     # a request with a session in its arguments
     token = "start"
     request = Request(client, client.predicted(token))
-    client.call(PATH, LOCATION, "Start", V("(osa{sv})", (session, "", {"handle_token": V("s", token)})))
+    client.call(PATH, LOCATION, "Start",
+                V("(osa{sv})", (session, "", {"handle_token": V("s", token)})))
     assert f'"{GATE_SESSION}s1"' in rig.call("Start")
     reply, = rig.expect("reply")
     respond(rig, reply, 0)
@@ -353,7 +355,7 @@ def test_lasting(env):
 
 
 def test_host_portal_restarts(env):
-    """The host's portal restarts: what was in force is gone, sessions are closed, all works again"""
+    """The host's portal restarts: what was in force is gone, sessions end, all works again"""
     rig = start(env)
     client = rig.client()
     heard = Signals(client)
@@ -565,7 +567,8 @@ def test_local(env):
     assert fails(call, "Background", "RequestBackground", V("(sa{sv})", ("", {
         "autostart": V("s", "yes")}))) == INVALID
     assert call("Background", "SetStatus", V("(a{sv})", ({"message": V("s", "busy")},))) == ()
-    assert fails(call, "Realtime", "MakeThreadRealtimeWithPID", V("(ttu)", (1, 1, 5))) == NOT_ALLOWED
+    assert fails(call, "Realtime", "MakeThreadRealtimeWithPID", V("(ttu)", (1, 1, 5))) == \
+        NOT_ALLOWED
     assert fails(call, "Realtime", "MakeThreadHighPriorityWithPID", V("(tti)", (1, 1, -5))) == \
         NOT_ALLOWED
     for member, result in (("QueryStatus", 0), ("RegisterGame", -1), ("UnregisterGame", -1)):
@@ -594,12 +597,14 @@ def test_waiting_for_what_there_is(env):
     client, other = rig.client(), rig.client()
     rig.tell("hold-properties")
     done = []
+
+    def record(bus, result):
+        if bus is client.bus:
+            done.append(bus.send_message_with_reply_finish(result))
+
     for who in (client, other):
-        who.bus.send_message_with_reply(
-            method_call("Introspect", None, interface=INTROSPECTABLE),
-            Gio.DBusSendMessageFlags.NONE, 20000, None,
-            lambda bus, result, who=who: done.append((who, bus.send_message_with_reply_finish(result)))
-            if who is client else None)
+        who.bus.send_message_with_reply(method_call("Introspect", None, interface=INTROSPECTABLE),
+                                        Gio.DBusSendMessageFlags.NONE, 20000, None, record)
     learnt = rig.learnt()
     while not learnt:
         learnt = rig.learnt()
@@ -610,7 +615,7 @@ def test_waiting_for_what_there_is(env):
     assert rig.learnt() == learnt  # asked again, for who waits
     rig.tell("release")
     wait_for("the document", lambda: (pump(), done)[1])
-    assert FILE_CHOOSER in done[0][1].get_body().unpack()[0]
+    assert FILE_CHOOSER in done[0].get_body().unpack()[0]
     rig.alive()
 
 
@@ -618,7 +623,8 @@ def test_waiting_for_what_there_is(env):
 
 LOCAL = ("Background", "GameMode", "MemoryMonitor", "Realtime", "Registry")
 EVIL = {  # keys no row has; none of them, nor what is in them, may reach the gate
-    "evil": V("s", "evil"), "evil-dict": V("a{sv}", {"evil": V("v", V("a{sv}", {"evil": V("s", "evil")}))}),
+    "evil": V("s", "evil"),
+    "evil-dict": V("a{sv}", {"evil": V("v", V("a{sv}", {"evil": V("s", "evil")}))}),
     "evil-bytes": V("ay", b"evil" * 1000), "evil-variant": V("v", V("v", V("s", "evil"))),
     "evil-empty": V("aav", []), "": V("s", "evil"), "evil\n[x]": V("u", 1)}
 
@@ -645,8 +651,8 @@ def call_hostile(client, path, interface, member, body):
     message = Gio.DBusMessage.new_method_call(DESKTOP, path, interface, member)
     message.set_body(body)
     message.set_unix_fd_list(fds)
-    reply, _ = client.bus.send_message_with_reply_sync(message, Gio.DBusSendMessageFlags.NONE, 20000,
-                                                       None)
+    reply, _ = client.bus.send_message_with_reply_sync(
+        message, Gio.DBusSendMessageFlags.NONE, 20000, None)
     return reply.get_error_name()
 
 

@@ -14,7 +14,8 @@ from rig.portal import (GATE_REQUEST, INTROSPECTABLE, PEER, PORTAL, Signals, fai
 INVALID_ARGS = "org.freedesktop.DBus.Error.InvalidArgs"
 LIMITS = "org.freedesktop.DBus.Error.LimitsExceeded"
 NOT_ALLOWED = PORTAL + "Error.NotAllowed"
-NOTIFICATIONS, NOTIFICATIONS_PATH = "org.freedesktop.Notifications", "/org/freedesktop/Notifications"
+NOTIFICATIONS = "org.freedesktop.Notifications"
+NOTIFICATIONS_PATH = "/org/freedesktop/Notifications"
 SCREENSAVER, SCREENSAVER_PATH = "org.freedesktop.ScreenSaver", "/org/freedesktop/ScreenSaver"
 NOTIFICATION = PORTAL + "Notification"
 V = GLib.Variant
@@ -55,7 +56,7 @@ def inhibit(rig, client, path=SCREENSAVER_PATH):
 # --- Notifications ------------------------------------------------------------------------------
 
 def test_notify(env):
-    """Notify becomes AddNotification: text, urgency, icon, actions; what has no place is left out"""
+    """Notify becomes AddNotification: text, urgency, icon, actions, and nothing else"""
     rig = start(env)
     client = rig.client()
     body, number = notify(
@@ -64,7 +65,8 @@ def test_notify(env):
         hints={"urgency": V("y", 2), "desktop-entry": V("s", "org.example"),
                "sound-file": V("s", "/etc/passwd")})
     assert number == 1
-    for word in ('"/1"', '"New mail"', '"urgent"', '"themed"', '"mail-unread"', '"buttons"', '"Mark as read"', '"default-action"', '"default"'):
+    for word in ('"/1"', '"New mail"', '"urgent"', '"themed"', '"mail-unread"', '"buttons"',
+                 '"Mark as read"', '"default-action"', '"default"'):
         assert word in body, (word, body)
     for word in ("org.example", "passwd", '"odd"', '"Open"', "Mailer", "5000"):
         assert word not in body, (word, body)
@@ -106,7 +108,7 @@ def test_notify_with_an_image(env):
     pixels = bytes(range(24))
     png, _ = icon(2, 3, 8, True, 8, 4, pixels, name="mail")
     assert read_png(png) == (2, 3, 6, b"".join(b"\0" + pixels[i:i + 8] for i in (0, 8, 16)))
-    png, _ = icon(2, 2, 8, False, 8, 3, pixels[:14], key="image_data")  # rows with two bytes between
+    png, _ = icon(2, 2, 8, False, 8, 3, pixels[:14], key="image_data")  # with gaps
     assert read_png(png) == (2, 2, 2, b"\0" + pixels[:6] + b"\0" + pixels[8:14])
     side = 500
     large = b"".join(struct.pack("<HB", x, y % 251) for y in range(side) for x in range(side))
@@ -170,7 +172,8 @@ def test_notifications_refused(env):
     assert fails(notifications, client, "Notify", V("(s)", ("x",))) == INVALID_ARGS
     assert fails(notifications, client, "Nothing") == "org.freedesktop.DBus.Error.UnknownMethod"
     assert fails(notify, rig, client, summary="x" * 5000)
-    assert fails(notify, rig, client, hints={f"x{i}": V("i", i) for i in range(300)}) == INVALID_ARGS
+    assert fails(notify, rig, client,
+                 hints={f"x{i}": V("i", i) for i in range(300)}) == INVALID_ARGS
     assert fails(notify, rig, client, hints={
         "image-data": V("a(yy)", [(1, 1)] * 70000)}) == INVALID_ARGS
     for _ in range(100):
@@ -196,7 +199,8 @@ def test_notification_server(env):
     assert {m.name for m in info.methods} == {"Notify", "CloseNotification", "GetCapabilities",
                                               "GetServerInformation"}
     assert {s.name for s in info.signals} == {"NotificationClosed", "ActionInvoked"}
-    assert client.call(NOTIFICATIONS_PATH, PROPERTIES, "GetAll", V("(s)", (NOTIFICATIONS,))) == ({},)
+    assert client.call(NOTIFICATIONS_PATH, PROPERTIES, "GetAll",
+                       V("(s)", (NOTIFICATIONS,))) == ({},)
     assert client.call(NOTIFICATIONS_PATH, PEER, "Ping") == ()
     rig.quiet()
 

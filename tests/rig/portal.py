@@ -241,8 +241,8 @@ def request_with(client, member, interface, *arguments, options):
 
 def send(client, message):
     """Sends a message as it is; its reply."""
-    reply, _ = client.bus.send_message_with_reply_sync(message, Gio.DBusSendMessageFlags.NONE, 20000,
-                                                       None)
+    reply, _ = client.bus.send_message_with_reply_sync(
+        message, Gio.DBusSendMessageFlags.NONE, 20000, None)
     return reply
 
 
