@@ -161,6 +161,9 @@ headers: ## every header compiles alone
 .PHONY: ipc-page
 ipc-page: $(O)/tests/rig/ipc_page ## write docs/PROTOCOL.ipc.md from ipc/ipc_msg.h
 	$< >docs/PROTOCOL.ipc.md
+.PHONY: portals-page
+portals-page: $(O)/tests/rig/portals_page ## write docs/PORTALS.md from the portal table
+	$< >docs/PORTALS.md
 
 # --- installation: the host's part and the guest's ---------------------------------------------------
 INSTALL ?= install

@@ -105,7 +105,7 @@ static bool is_deceptive(uint32_t c) {
         return false;
 }
 
-char *escape_display(const char *in, size_t max) {
+static char *make_harmless(const char *in, size_t max, bool lines) {
         const unsigned char *p = (const unsigned char *)in;
         size_t left = strlen(in), o = 0;
         char *out = malloc((left < max ? left : max) + 1);
@@ -116,10 +116,11 @@ char *escape_display(const char *in, size_t max) {
                 uint32_t c = 0;
                 size_t k = utf8_decode(p, left, &c);
                 size_t step = k ? k : 1;
+                bool stays = lines && c == '\n';
 
-                if (c == '\t' || c == '\n')
+                if (c == '\t' || (c == '\n' && !lines))
                         c = ' ';
-                if (k && !is_deceptive(c)) {
+                if (k && (stays || !is_deceptive(c))) {
                         if (k > max - o)
                                 break;
                         memcpy(out + o, p, k);
@@ -132,6 +133,14 @@ char *escape_display(const char *in, size_t max) {
         }
         out[o] = '\0';
         return out;
+}
+
+char *escape_display(const char *in, size_t max) {
+        return make_harmless(in, max, false);
+}
+
+char *escape_lines(const char *in, size_t max) {
+        return make_harmless(in, max, true);
 }
 
 static int hex_value(char c) {

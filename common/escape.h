@@ -27,6 +27,9 @@ char *escape_log(char *buf, size_t size, const void *text, size_t n);
  */
 char *escape_display(const char *in, size_t max);
 
+/* The same for text of several lines: newlines stay. */
+char *escape_lines(const char *in, size_t max);
+
 /*
  * The path of a file URI (RFC 8089): "file:///p", "file://localhost/p",
  * "file:/p", percent-decoded.  No query, no fragment, no NUL, absolute; as in GLib

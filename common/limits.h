@@ -40,9 +40,27 @@
 /* --- sbportal and the gate --------------------------------------------------------------- */
 #define LIMIT_REQUESTS_CLIENT 16u    /* open portal requests of one guest client: one dialog each */
 #define LIMIT_REQUESTS_VM     64u    /* of all of them; the gate holds the same number again */
+#define LIMIT_SESSIONS_CLIENT 8u     /* portal sessions of one guest client: one of each kind, and room */
+#define LIMIT_SESSIONS_VM     32u    /* of all of them */
+#define LIMIT_PORTAL_FDS      1152u  /* RLIMIT_NOFILE of sbportal: LIMIT_MESSAGE_FDS of LIMIT_REQUESTS_VM calls that the gate has not read, and room */
+#define LIMIT_NOTIFICATIONS_CLIENT 30u /* a minute, and at once, of one guest client: a chat in full swing */
+#define LIMIT_NOTIFICATIONS_VM     60u /* of all of them: more nobody reads */
+#define LIMIT_NOTIFICATIONS_KEPT   256u /* of org.freedesktop.Notifications, whose end nobody tells us */
+#define LIMIT_ASKS            4u     /* questions that are shown at once, of one VM: more nobody reads */
+#define LIMIT_ASKS_BURST      16u    /* in a row: each portal once; then one every */
+#define LIMIT_ASKS_PAUSE_SECONDS 60u /* so long, lest a person presses "allow" to have peace */
+#define LIMIT_ASK_SECONDS     60u    /* to answer one; then it is a denial */
+#define LIMIT_DIALOGS_VM      32u    /* requests that may have a window up: two clients' worth */
+#define LIMIT_NOTIFICATIONS_ISSUED 512u /* whose buttons still answer: more no desktop shows */
+#define LIMIT_SPOOL_BYTES     268435456u /* 256 MiB: copies of guest files that host programs read; mail takes 25 MiB */
+#define LIMIT_SPOOL_FILES     256u   /* of them: a full message of descriptors, many times */
+#define LIMIT_SOUND_BYTES     1048576u /* of a notification: some seconds */
 #define LIMIT_TOKEN_BYTES     64u    /* handle_token: clients use about 10 */
 #define LIMIT_TEXT_BYTES      1024u  /* a title, a label: more does not fit on a screen */
+#define LIMIT_LINES_BYTES     65536u /* the text of an email, of a notification */
 #define LIMIT_STRING_BYTES    4096u  /* any other string argument: PATH_MAX */
+#define LIMIT_ICON_BYTES      262144u /* a 512x512 PNG of flat colours is below 64 KiB, a photo as JPEG too */
+#define LIMIT_VARIANT_DEPTH   8u     /* containers in a value of any type: a setting has 3 */
 #define LIMIT_ARRAY_ITEMS     256u   /* filters, choices, files of one call */
 #define LIMIT_OPTION_KEYS     256u   /* keys of one a{sv}, known or not: reading them costs time; GTK sends 10 */
 #define LIMIT_SKIPPED_VALUES  65536u /* single values in options nobody knows: stepping over one costs 1 us */

@@ -4,104 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "common/cleanup.h"
-
-#define FILE_CHOOSER "org.freedesktop.portal.FileChooser"
-
-/* What every request's dialog takes. */
-#define WINDOW {"parent_window", "s", PORTAL_PARENT_WINDOW}
-#define TITLE {"title", "s", PORTAL_TITLE}
-#define OPTIONS {"options", "a{sv}", PORTAL_OPTIONS}
-#define HANDLE {"handle", "o", PORTAL_PLAIN}
-#define TOKEN {"handle_token", "s", PORTAL_HANDLE_TOKEN}
-
-#define FILTER_TYPE "(sa(us))"
-#define CHOICES {"choices", "a(ssa(ss)s)", PORTAL_TEXT}
-#define FILTERS {"filters", "a" FILTER_TYPE, PORTAL_TEXT}
-#define CURRENT_FILTER {"current_filter", FILTER_TYPE, PORTAL_TEXT}
-#define CURRENT_FOLDER {"current_folder", "ay", PORTAL_GUEST_PATH}
-
-/* What every FileChooser Response carries; the backend's own keys ("writable") stop at the gate. */
-#define CHOOSER_RESULTS                                                                            \
-        {                                                                                          \
-                {"uris", "as", PORTAL_URIS}, {"choices", "a(ss)", PORTAL_PLAIN},                   \
-                        {"current_filter", FILTER_TYPE, PORTAL_PLAIN},                             \
-        }
-
-const struct portal_interface portal_interfaces[] = {
-        {FILE_CHOOSER, 4},
-};
-const size_t portal_n_interfaces = ELEMENTSOF(portal_interfaces);
-
-const struct portal_property portal_properties[] = {
-        {FILE_CHOOSER, "version", "u"},
-};
-const size_t portal_n_properties = ELEMENTSOF(portal_properties);
-
-const struct portal_method portal_methods[] = {
-        {
-                .interface = FILE_CHOOSER,
-                .member = "OpenFile",
-                .kind = PORTAL_IS_REQUEST,
-                .export = PORTAL_EXPORT_OPEN,
-                .args = {WINDOW, TITLE, OPTIONS},
-                .out = {HANDLE},
-                .options =
-                        {
-                                TOKEN,
-                                {"accept_label", "s", PORTAL_TEXT},
-                                {"modal", "b", PORTAL_PLAIN},
-                                {"multiple", "b", PORTAL_PLAIN},
-                                {"directory", "b", PORTAL_DIRECTORY},
-                                FILTERS,
-                                CURRENT_FILTER,
-                                CHOICES,
-                                CURRENT_FOLDER,
-                        },
-                .results = CHOOSER_RESULTS,
-        },
-        {
-                .interface = FILE_CHOOSER,
-                .member = "SaveFile",
-                .kind = PORTAL_IS_REQUEST,
-                .export = PORTAL_EXPORT_SAVE,
-                .args = {WINDOW, TITLE, OPTIONS},
-                .out = {HANDLE},
-                .options =
-                        {
-                                TOKEN,
-                                {"accept_label", "s", PORTAL_TEXT},
-                                {"modal", "b", PORTAL_PLAIN},
-                                FILTERS,
-                                CURRENT_FILTER,
-                                CHOICES,
-                                {"current_name", "s", PORTAL_BASENAME},
-                                CURRENT_FOLDER,
-                                {"current_file", "ay", PORTAL_GUEST_PATH},
-                        },
-                .results = CHOOSER_RESULTS,
-        },
-        {
-                .interface = FILE_CHOOSER,
-                .member = "SaveFiles",
-                .kind = PORTAL_IS_REQUEST,
-                .export = PORTAL_EXPORT_SAVE,
-                .args = {WINDOW, TITLE, OPTIONS},
-                .out = {HANDLE},
-                .options =
-                        {
-                                TOKEN,
-                                {"accept_label", "s", PORTAL_TEXT},
-                                {"modal", "b", PORTAL_PLAIN},
-                                CHOICES,
-                                CURRENT_FOLDER,
-                                {"files", "aay", PORTAL_BASENAMES},
-                        },
-                .results = CHOOSER_RESULTS,
-        },
-};
-const size_t portal_n_methods = ELEMENTSOF(portal_methods);
-
 const struct portal_interface *portal_find_interface(const char *interface) {
         for (size_t i = 0; i < portal_n_interfaces; i++)
                 if (strcmp(portal_interfaces[i].name, interface) == 0)
@@ -117,11 +19,35 @@ const struct portal_method *portal_find_method(const char *interface, const char
         return NULL;
 }
 
+const struct portal_signal *portal_find_signal(const char *interface, const char *member) {
+        for (size_t i = 0; i < portal_n_signals; i++)
+                if (strcmp(portal_signals[i].member, member) == 0 &&
+                    strcmp(portal_signals[i].interface, interface) == 0)
+                        return &portal_signals[i];
+        return NULL;
+}
+
 const struct portal_property *portal_find_property(const char *interface, const char *name) {
         for (size_t i = 0; i < portal_n_properties; i++)
                 if (strcmp(portal_properties[i].name, name) == 0 &&
                     strcmp(portal_properties[i].interface, interface) == 0)
                         return &portal_properties[i];
+        return NULL;
+}
+
+enum portal_policy portal_default_policy(const char *interface, const char *member) {
+        const struct portal_interface *i = portal_find_interface(interface);
+        const struct portal_method *m = member ? portal_find_method(interface, member) : NULL;
+
+        if (!i || (member && !m))
+                return PORTAL_DENY;
+        return m && m->policy != PORTAL_POLICY_INHERIT ? m->policy : i->policy;
+}
+
+const struct portal_interface *portal_find_short_name(const char *name) {
+        for (size_t i = 0; i < portal_n_interfaces; i++)
+                if (strcmp(strrchr(portal_interfaces[i].name, '.') + 1, name) == 0)
+                        return &portal_interfaces[i];
         return NULL;
 }
 

@@ -138,6 +138,8 @@ int bus_source_call(struct bus_source *s, sd_bus_slot **ret_slot, sd_bus_message
                     sd_bus_message_handler_t callback, void *userdata) {
         int r = sd_bus_call_async(s->bus, ret_slot, m, callback, userdata, UINT64_MAX);
 
+        if (r == -ETOOMANYREFS)
+                return BUS_SOURCE_E_FULL;
         if (r < 0)
                 return is_disconnect(r) ? BUS_SOURCE_E_GONE : r;
         return 0;

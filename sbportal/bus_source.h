@@ -16,6 +16,7 @@
 
 enum {
         BUS_SOURCE_E_GONE = 1, /* the connection is no more; after() will say so, too */
+        BUS_SOURCE_E_FULL,     /* too many descriptors are on their way: this one was not sent */
 };
 
 struct bus_source {
@@ -53,7 +54,7 @@ int bus_source_send(struct bus_source *s, sd_bus_message *m);
 
 /*
  * Sends the call m; callback gets its reply unless ret_slot is unreferenced before.  There is no
- * time-out.  0, BUS_SOURCE_E_GONE or a negative errno.
+ * time-out.  0, BUS_SOURCE_E_* or a negative errno.
  */
 int bus_source_call(struct bus_source *s, sd_bus_slot **ret_slot, sd_bus_message *m,
                     sd_bus_message_handler_t callback, void *userdata);

@@ -6,6 +6,8 @@
 
 #include "common/escape.h"
 #include "sbportal/reply.h"
+#include "sbportal/session.h"
+#include "sbportal/signal.h"
 
 /* A free place for a call of client, within the limits; NULL when there is none. */
 static struct call **find_place(struct translator *t, const char *client) {
@@ -55,11 +57,18 @@ struct call *call_free(struct call *c) {
                         c->t->calls[i] = NULL;
         sd_bus_slot_unref(c->slot);
         sd_bus_message_unref(c->message);
+        session_free(c->session);
         free(c->client);
+        free(c->introspect);
         free(c->handle);
         free(c->gate_handle);
         free(c);
         return NULL;
+}
+
+bool call_is_request(const struct call *c) {
+        return c->method &&
+               (c->method->kind == PORTAL_IS_REQUEST || c->method->kind == PORTAL_LASTS);
 }
 
 static int on_answer(sd_bus_message *answer, void *userdata, _unused_ sd_bus_error *error) {
@@ -93,6 +102,13 @@ static bool is_portal_error(const char *name) {
 int call_reply_gate_error(struct call *c, sd_bus_message *answer) {
         const sd_bus_error *e = sd_bus_message_get_error(answer);
 
+        if (c->method && strcmp(e->name, SD_BUS_ERROR_UNKNOWN_INTERFACE) == 0)
+                return reply_error(&c->t->vm, c->message, SD_BUS_ERROR_UNKNOWN_METHOD,
+                                   "No such interface “%s” on object at path %s",
+                                   c->method->interface, portal_path(c->method->interface));
+        if (c->method && strcmp(e->name, SD_BUS_ERROR_UNKNOWN_METHOD) == 0)
+                return reply_error(&c->t->vm, c->message, SD_BUS_ERROR_UNKNOWN_METHOD,
+                                   "No such method “%s”", c->method->member);
         return reply_error(&c->t->vm, c->message,
                            is_portal_error(e->name) ? e->name : PORTAL_E_FAILED, "%s",
                            e->message ?: "The call failed");

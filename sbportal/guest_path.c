@@ -127,10 +127,9 @@ static int check_escaped(const char *s) {
         return has_plain_components(plain) ? 0 : GUEST_PATH_E_FORM;
 }
 
-int guest_path_uri(const char *dir, const char *item, char **ret) {
-        _cleanup_free_ char *escaped = NULL;
+/* *ret: what follows "doc:".  0, or GUEST_PATH_E_FORM when item is not as the header says. */
+static int check_item(const char *item, const char **ret) {
         const char *id, *rest;
-        int r;
 
         if (strncmp(item, "doc:", 4) != 0)
                 return GUEST_PATH_E_FORM;
@@ -138,13 +137,53 @@ int guest_path_uri(const char *dir, const char *item, char **ret) {
         rest = strchr(id, '/');
         if (!rest || !is_doc_id(id, (size_t)(rest - id)))
                 return GUEST_PATH_E_FORM;
-        r = check_escaped(rest + 1);
+        *ret = id;
+        return check_escaped(rest + 1);
+}
+
+static size_t trimmed(const char *dir) {
+        size_t n = strlen(dir);
+
+        while (n > 0 && dir[n - 1] == '/')
+                n--;
+        return n;
+}
+
+int guest_path_uri(const char *dir, const char *item, char **ret) {
+        _cleanup_free_ char *escaped = NULL;
+        const char *name;
+        int r = check_item(item, &name);
+
         if (r != 0)
                 return r;
         escaped = uri_escape_path(dir);
         if (!escaped)
                 return -ENOMEM;
-        for (size_t n = strlen(escaped); n > 0 && escaped[n - 1] == '/'; n--)
-                escaped[n - 1] = '\0';
-        return asprintf(ret, "file://%s/%s", escaped, id) < 0 ? -ENOMEM : 0;
+        r = asprintf(ret, "file://%.*s/%s", (int)trimmed(escaped), escaped, name);
+        return r < 0 ? -ENOMEM : 0;
+}
+
+int guest_path_of_item(const char *dir, const char *item, char **ret) {
+        _cleanup_free_ char *plain = NULL;
+        const char *name;
+        int r = check_item(item, &name);
+
+        if (r != 0)
+                return r;
+        plain = uri_unescape(name, strlen(name));
+        if (!plain)
+                return -ENOMEM;
+        return asprintf(ret, "%.*s/%s", (int)trimmed(dir), dir, plain) < 0 ? -ENOMEM : 0;
+}
+
+int guest_path_from_gate(const char *dir, const char *path, char **ret) {
+        const char *rest = strchr(path, '/');
+
+        if (!rest || !is_doc_id(path, (size_t)(rest - path)) ||
+            (rest[1] && !has_plain_components(rest + 1)))
+                return GUEST_PATH_E_FORM;
+        return asprintf(ret, "%.*s/%.*s", (int)trimmed(dir), dir,
+                        (int)(rest[1] ? strlen(path) : (size_t)(rest - path)), path) < 0
+                       ? -ENOMEM
+                       : 0;
 }

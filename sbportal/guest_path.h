@@ -36,3 +36,9 @@ int guest_path_to_gate(const char *dir, const char *path, char **ret);
  * '/'.  *ret: a file URI below dir.  0, GUEST_PATH_E_FORM or -ENOMEM.
  */
 int guest_path_uri(const char *dir, const char *item, char **ret);
+
+/* The same item as a path: /dir/<id>/<rest>, unescaped. */
+int guest_path_of_item(const char *dir, const char *item, char **ret);
+
+/* "<id>/<rest>", raw bytes, as the guest's path; rest may be empty.  Likewise. */
+int guest_path_from_gate(const char *dir, const char *path, char **ret);

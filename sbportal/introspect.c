@@ -54,30 +54,84 @@ static const char request_interface[] = "  <interface name=\"" PORTAL_REQUEST "\
                                         "    </signal>\n"
                                         "  </interface>\n";
 
+static const char session_interface[] = "  <interface name=\"" PORTAL_SESSION_IFACE "\">\n"
+                                        "    <method name=\"Close\"/>\n"
+                                        "    <signal name=\"Closed\">\n"
+                                        "      <arg type=\"a{sv}\" name=\"details\"/>\n"
+                                        "    </signal>\n"
+                                        "    <property type=\"u\" name=\"version\""
+                                        " access=\"read\"/>\n"
+                                        "  </interface>\n";
+
+/* direction: " direction=\"in\"", or "" for a signal's. */
 static void write_args(FILE *f, const struct portal_value *v, const char *direction) {
         for (; v->name; v++)
-                (void)fprintf(f, "      <arg type=\"%s\" name=\"%s\" direction=\"%s\"/>\n", v->type,
-                              v->name, direction);
+                (void)fprintf(f, "      <arg type=\"%s\" name=\"%s\"%s/>\n", v->type, v->name,
+                              direction);
 }
 
-static void write_method(FILE *f, const struct portal_method *m) {
-        (void)fprintf(f, "    <method name=\"%s\">\n", m->member);
-        write_args(f, m->args, "in");
-        write_args(f, m->out, "out");
+static void write_method(FILE *f, const char *member, const struct portal_value *args,
+                         const struct portal_value *out) {
+        (void)fprintf(f, "    <method name=\"%s\">\n", member);
+        write_args(f, args, " direction=\"in\"");
+        write_args(f, out, " direction=\"out\"");
         (void)fputs("    </method>\n", f);
 }
 
-static void write_interface(FILE *f, const char *name) {
+static void write_signal(FILE *f, const char *member, const struct portal_value *args) {
+        (void)fprintf(f, "    <signal name=\"%s\">\n", member);
+        write_args(f, args, "");
+        (void)fputs("    </signal>\n", f);
+}
+
+static void write_interface(FILE *f, const char *name, uint32_t version) {
         (void)fprintf(f, "  <interface name=\"%s\">\n", name);
-        for (size_t i = 0; i < portal_n_methods; i++)
-                if (strcmp(portal_methods[i].interface, name) == 0)
-                        write_method(f, &portal_methods[i]);
-        for (size_t i = 0; i < portal_n_properties; i++)
-                if (strcmp(portal_properties[i].interface, name) == 0)
+        for (size_t i = 0; i < portal_n_methods; i++) {
+                const struct portal_method *m = &portal_methods[i];
+
+                if (strcmp(m->interface, name) == 0 && m->since <= version)
+                        write_method(f, m->member, m->args, m->out);
+        }
+        for (size_t i = 0; i < portal_n_signals; i++)
+                if (strcmp(portal_signals[i].interface, name) == 0)
+                        write_signal(f, portal_signals[i].member, portal_signals[i].args);
+        for (size_t i = 0; i < portal_n_properties; i++) {
+                const struct portal_property *p = &portal_properties[i];
+
+                if (strcmp(p->interface, name) == 0 && p->since <= version)
                         (void)fprintf(f,
                                       "    <property type=\"%s\" name=\"%s\" access=\"read\"/>\n",
-                                      portal_properties[i].type, portal_properties[i].name);
+                                      p->type, p->name);
+        }
         (void)fputs("  </interface>\n", f);
+}
+
+static void write_service(FILE *f, const struct service *s) {
+        (void)fprintf(f, "  <interface name=\"%s\">\n", s->interface);
+        for (const struct service_method *m = s->methods; m->member; m++)
+                write_method(f, m->member, m->args, m->out);
+        for (const struct service_signal *g = s->signals; g->member; g++)
+                write_signal(f, g->member, g->args);
+        (void)fputs("  </interface>\n", f);
+}
+
+static void write_portals(FILE *f, const struct introspect *what) {
+        for (size_t i = 0; i < portal_n_interfaces; i++)
+                if (portal_interfaces[i].object == what->portal && what->versions[i] > 0)
+                        write_interface(f, portal_interfaces[i].name, what->versions[i]);
+}
+
+static void write_object(FILE *f, const struct introspect *what) {
+        if (what->kind != INTROSPECT_NODE)
+                (void)fputs(standard_interfaces, f);
+        if (what->kind == INTROSPECT_PORTAL)
+                write_portals(f, what);
+        if (what->kind == INTROSPECT_SERVICE)
+                write_service(f, what->service);
+        if (what->kind == INTROSPECT_REQUEST)
+                (void)fputs(request_interface, f);
+        if (what->kind == INTROSPECT_SESSION)
+                (void)fputs(session_interface, f);
 }
 
 /* The first element of candidate below path and its length; 0 when candidate is not below. */
@@ -118,7 +172,7 @@ static void write_children(FILE *f, const char *path, const char *const *paths, 
         }
 }
 
-char *introspect_xml(enum introspect_object kind, const char *path, const char *const *paths,
+char *introspect_xml(const struct introspect *what, const char *path, const char *const *paths,
                      size_t n) {
         _cleanup_free_ char *xml = NULL;
         size_t size;
@@ -127,13 +181,7 @@ char *introspect_xml(enum introspect_object kind, const char *path, const char *
         if (!f)
                 return NULL;
         (void)fputs(header, f);
-        if (kind != INTROSPECT_NODE)
-                (void)fputs(standard_interfaces, f);
-        if (kind == INTROSPECT_REQUEST)
-                (void)fputs(request_interface, f);
-        if (kind == INTROSPECT_PORTAL)
-                for (size_t i = 0; i < portal_n_interfaces; i++)
-                        write_interface(f, portal_interfaces[i].name);
+        write_object(f, what);
         write_children(f, path, paths, n);
         (void)fputs("</node>\n", f);
         return fclose(f) == 0 ? TAKE_PTR(xml) : NULL; /* a failed write shows here */

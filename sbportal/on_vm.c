@@ -7,16 +7,17 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/escape.h"
 #include "common/log.h"
 #include "common/portal_table.h"
-#include "sbportal/call.h"
+#include "sbportal/describe.h"
 #include "sbportal/handle.h"
-#include "sbportal/introspect.h"
 #include "sbportal/method.h"
+#include "sbportal/object.h"
 #include "sbportal/property.h"
 #include "sbportal/reply.h"
 #include "sbportal/request.h"
+#include "sbportal/service.h"
+#include "sbportal/session.h"
 
 #define DRIVER      "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"
@@ -25,23 +26,7 @@
 #define NAME_FLAG_DO_NOT_QUEUE   4u
 #define NAME_REPLY_PRIMARY_OWNER 1u
 
-/* The object a call is addressed to, as its caller may see it. */
-struct object {
-        enum introspect_object kind;
-        struct call *request; /* INTROSPECT_REQUEST, or somebody else's request */
-};
-
-static struct object find_object(struct translator *t, sd_bus_message *m) {
-        const char *path = sd_bus_message_get_path(m);
-        struct call *c;
-
-        if (strcmp(path, PORTAL_PATH) == 0)
-                return (struct object){INTROSPECT_PORTAL, NULL};
-        c = call_by_handle(t, path);
-        if (c && strcmp(c->client, sd_bus_message_get_sender(m)) == 0)
-                return (struct object){INTROSPECT_REQUEST, c};
-        return (struct object){INTROSPECT_NODE, c};
-}
+#define SESSION_VERSION 1u /* of org.freedesktop.portal.Session */
 
 /* --- what every object answers ---------------------------------------------------------------- */
 
@@ -54,32 +39,27 @@ static int on_get_machine_id(struct translator *t, sd_bus_message *m,
         return reply_string(&t->vm, m, 's', t->machine_id);
 }
 
-static int on_introspect(struct translator *t, sd_bus_message *m, const struct object *o) {
-        const char *paths[1 + LIMIT_REQUESTS_VM] = {PORTAL_PATH};
-        const char *client = sd_bus_message_get_sender(m);
-        _cleanup_free_ char *xml = NULL;
-        size_t n = 1;
-
-        for (size_t i = 0; i < ELEMENTSOF(t->calls); i++) {
-                const struct call *c = t->calls[i];
-
-                if (c && c->handle && !c->abandoned && strcmp(c->client, client) == 0)
-                        paths[n++] = c->handle;
-        }
-        xml = introspect_xml(o->kind, sd_bus_message_get_path(m), paths, n);
-        return xml ? reply_string(&t->vm, m, 's', xml) : -ENOMEM;
+/* The interface of an object that is no portal, with its version property (0: it has none). */
+static int property_of_other(struct translator *t, sd_bus_message *m, const struct object *o) {
+        if (o->kind == INTROSPECT_SESSION)
+                return property_of_object(t, m, PORTAL_SESSION_IFACE, SESSION_VERSION);
+        return property_of_object(
+                t, m, o->kind == INTROSPECT_REQUEST ? PORTAL_REQUEST : o->service->interface, 0);
 }
 
 static int on_get(struct translator *t, sd_bus_message *m, const struct object *o) {
-        return o->kind == INTROSPECT_PORTAL ? property_get(t, m) : property_of_request(t, m);
+        return o->kind == INTROSPECT_PORTAL ? property_get(t, m, o->portal)
+                                            : property_of_other(t, m, o);
 }
 
 static int on_get_all(struct translator *t, sd_bus_message *m, const struct object *o) {
-        return o->kind == INTROSPECT_PORTAL ? property_get_all(t, m) : property_of_request(t, m);
+        return o->kind == INTROSPECT_PORTAL ? property_get_all(t, m, o->portal)
+                                            : property_of_other(t, m, o);
 }
 
 static int on_set(struct translator *t, sd_bus_message *m, const struct object *o) {
-        return o->kind == INTROSPECT_PORTAL ? property_set(t, m) : property_of_request(t, m);
+        return o->kind == INTROSPECT_PORTAL ? property_set(t, m, o->portal)
+                                            : property_of_other(t, m, o);
 }
 
 static const struct standard {
@@ -89,7 +69,7 @@ static const struct standard {
 } standards[] = {
         {"org.freedesktop.DBus.Peer", "Ping", "", true, on_ping},
         {"org.freedesktop.DBus.Peer", "GetMachineId", "", true, on_get_machine_id},
-        {"org.freedesktop.DBus.Introspectable", "Introspect", "", true, on_introspect},
+        {"org.freedesktop.DBus.Introspectable", "Introspect", "", true, describe},
         {"org.freedesktop.DBus.Properties", "Get", "ss", false, on_get},
         {"org.freedesktop.DBus.Properties", "GetAll", "s", false, on_get_all},
         {"org.freedesktop.DBus.Properties", "Set", "ssv", false, on_set},
@@ -122,26 +102,36 @@ static int call_portal(struct translator *t, sd_bus_message *m) {
         return method_call(t, m, method);
 }
 
-static int call_request(struct translator *t, sd_bus_message *m, const struct object *o) {
-        if (o->kind != INTROSPECT_REQUEST)
+/* Close, of the caller's own request or session. */
+static int call_closable(struct translator *t, sd_bus_message *m, const struct object *o) {
+        if (o->kind == INTROSPECT_NODE)
                 return reply_error(&t->vm, m, SD_BUS_ERROR_ACCESS_DENIED,
                                    "Portal operation not allowed: Unmatched caller");
         if (strcmp(sd_bus_message_get_member(m), "Close") != 0)
                 return reply_no_method(&t->vm, m);
         if (!sd_bus_message_has_signature(m, ""))
                 return reply_wrong_type(&t->vm, m, "");
-        return request_close(o->request, m);
+        return o->request ? request_close(o->request, m) : session_close(o->session, m);
+}
+
+static bool is_portal(const struct object *o, const char *interface) {
+        const struct portal_interface *i = portal_find_interface(interface);
+
+        return o->kind == INTROSPECT_PORTAL && i && i->object == o->portal;
 }
 
 static int on_call(struct translator *t, sd_bus_message *m) {
         const char *interface = sd_bus_message_get_interface(m);
-        struct object o = find_object(t, m);
+        struct object o = object_find(t, sd_bus_message_get_path(m), sd_bus_message_get_sender(m));
         const struct standard *s;
 
-        if (interface && o.kind == INTROSPECT_PORTAL && portal_find_interface(interface))
+        if (interface && is_portal(&o, interface))
                 return call_portal(t, m);
-        if (interface && o.request && strcmp(interface, PORTAL_REQUEST) == 0)
-                return call_request(t, m, &o);
+        if (interface && o.service && strcmp(interface, o.service->interface) == 0)
+                return service_call(t, m, o.service);
+        if (interface && ((o.request && strcmp(interface, PORTAL_REQUEST) == 0) ||
+                          (o.session && strcmp(interface, PORTAL_SESSION_IFACE) == 0)))
+                return call_closable(t, m, &o);
         s = find_standard(m, &o);
         if (s)
                 return s->fn(t, m, &o);
@@ -154,13 +144,15 @@ static int on_call(struct translator *t, sd_bus_message *m) {
 /* Our match rule asks for one signal; what else arrives was addressed to us by a guest. */
 static int on_signal(struct translator *t, sd_bus_message *m) {
         const char *name, *old_owner, *new_owner;
+        int r;
 
         if (!sd_bus_message_is_signal(m, DRIVER, "NameOwnerChanged") ||
             strcmp(sd_bus_message_get_sender(m), DRIVER) != 0 ||
             !sd_bus_message_has_signature(m, "sss") ||
             sd_bus_message_read(m, "sss", &name, &old_owner, &new_owner) < 0 || *new_owner)
                 return 0;
-        return request_client_gone(t, name);
+        r = request_client_gone(t, name);
+        return r == 0 ? session_client_gone(t, name) : r;
 }
 
 /* --- the filter ------------------------------------------------------------------------------- */
@@ -192,17 +184,50 @@ static int on_match_added(sd_bus_message *m, void *userdata, _unused_ sd_bus_err
                                "the VM's bus refused a match rule");
 }
 
+/* Who has no portal is of no use; the others may be somebody else's on a bus of the guest's own. */
+static const struct name {
+        const char *name;
+        bool required;
+} names[] = {
+        {PORTAL_BUS_NAME, true},
+        {DOCUMENTS_BUS_NAME, false},
+        {"org.freedesktop.Notifications", false},
+        {"org.freedesktop.ScreenSaver", false},
+};
+
+static int ask_name(struct translator *t);
+
+/* To ask_name(): one at a time, so that it is known which one it is. */
 static int on_name(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
         struct translator *t = userdata;
+        const struct name *n = &names[t->names_asked - 1];
+        bool refused = sd_bus_message_is_method_error(m, NULL);
         uint32_t reply = 0;
+        int r;
 
-        if (sd_bus_message_is_method_error(m, NULL))
-                return translator_fail(t, -sd_bus_message_get_errno(m),
-                                       "the VM's bus refused the name " PORTAL_BUS_NAME);
-        if (sd_bus_message_read_basic(m, 'u', &reply) <= 0 || reply != NAME_REPLY_PRIMARY_OWNER)
-                return translator_fail(t, -EEXIST, "somebody else owns " PORTAL_BUS_NAME);
-        t->name_owned = true;
-        return 1;
+        if (!refused)
+                (void)sd_bus_message_read_basic(m, 'u', &reply);
+        if (reply != NAME_REPLY_PRIMARY_OWNER && n->required)
+                return refused ? translator_fail(t, -sd_bus_message_get_errno(m),
+                                                 "the VM's bus refused the name " PORTAL_BUS_NAME)
+                               : translator_fail(t, -EEXIST, "somebody else owns " PORTAL_BUS_NAME);
+        if (reply != NAME_REPLY_PRIMARY_OWNER)
+                log_info("%s on the VM's bus is not ours: left to its owner", n->name);
+        r = ask_name(t);
+        return r < 0 ? translator_fail(t, r, "cannot ask for a name") : 1;
+}
+
+static int ask_name(struct translator *t) {
+        int r;
+
+        if (t->names_asked == ELEMENTSOF(names)) {
+                t->names_settled = true;
+                return 0;
+        }
+        r = sd_bus_call_method_async(t->vm.bus, NULL, DRIVER, DRIVER_PATH, DRIVER, "RequestName",
+                                     on_name, t, "su", names[t->names_asked++].name,
+                                     NAME_FLAG_DO_NOT_QUEUE);
+        return r < 0 ? r : 0;
 }
 
 int on_vm_attach(struct translator *t) {
@@ -215,9 +240,5 @@ int on_vm_attach(struct translator *t) {
                                              "type='signal',sender='" DRIVER "',path='" DRIVER_PATH
                                              "',interface='" DRIVER
                                              "',member='NameOwnerChanged',arg2=''");
-        if (r >= 0)
-                r = sd_bus_call_method_async(t->vm.bus, NULL, DRIVER, DRIVER_PATH, DRIVER,
-                                             "RequestName", on_name, t, "su", PORTAL_BUS_NAME,
-                                             NAME_FLAG_DO_NOT_QUEUE);
-        return r < 0 ? r : 0;
+        return r < 0 ? r : ask_name(t);
 }

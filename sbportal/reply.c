@@ -21,6 +21,15 @@ int reply_string(struct bus_source *bus, sd_bus_message *call, char type, const 
         return r < 0 ? r : bus_source_send(bus, m);
 }
 
+int reply_u32(struct bus_source *bus, sd_bus_message *call, uint32_t value) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r = sd_bus_message_new_method_return(call, &m);
+
+        if (r >= 0)
+                r = sd_bus_message_append_basic(m, 'u', &value);
+        return r < 0 ? r : bus_source_send(bus, m);
+}
+
 int reply_error(struct bus_source *bus, sd_bus_message *call, const char *name, const char *fmt,
                 ...) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;

@@ -16,6 +16,7 @@
 
 int reply_empty(struct bus_source *bus, sd_bus_message *call);
 int reply_string(struct bus_source *bus, sd_bus_message *call, char type, const char *s);
+int reply_u32(struct bus_source *bus, sd_bus_message *call, uint32_t value);
 int reply_error(struct bus_source *bus, sd_bus_message *call, const char *name, const char *fmt,
                 ...) _printf_(4, 5);
 

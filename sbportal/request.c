@@ -8,8 +8,10 @@
 #include "common/log.h"
 #include "sbportal/handle.h"
 #include "sbportal/reply.h"
+#include "sbportal/session.h"
 #include "sbportal/translate.h"
 
+#define RESPONSE_SUCCESS 0u
 /* Request::Response: "the interaction was ended in some other way"; the largest of its codes. */
 #define RESPONSE_OTHER 2u
 
@@ -64,7 +66,10 @@ int request_answered(struct call *take_c, sd_bus_message *answer) {
         c->gate_handle = strdup(path);
         if (!c->gate_handle)
                 return -ENOMEM;
-        r = reply_string(&c->t->vm, c->message, 'o', c->handle);
+        if (c->handle)
+                r = reply_string(&c->t->vm, c->message, 'o', c->handle);
+        else /* the guest knows it by another name */
+                r = reply_u32(&c->t->vm, c->message, c->number);
         if (r == 0 && c->abandoned)
                 return close_on_gate(c);
         if (r == 0)
@@ -72,8 +77,8 @@ int request_answered(struct call *take_c, sd_bus_message *answer) {
         return r;
 }
 
-/* Ends c before its Response.  The gate is told as soon as it has said what to close. */
-static int withdraw(struct call *c) {
+/* The gate is told as soon as it has said what to close. */
+int request_withdraw(struct call *c) {
         int r;
 
         if (c->slot) {
@@ -87,7 +92,7 @@ static int withdraw(struct call *c) {
 
 int request_close(struct call *c, sd_bus_message *m) {
         struct translator *t = c->t;
-        int r = withdraw(c);
+        int r = request_withdraw(c);
 
         return r < 0 ? r : reply_empty(&t->vm, m);
 }
@@ -100,8 +105,8 @@ int request_client_gone(struct translator *t, const char *client) {
 
                 if (!c || strcmp(c->client, client) != 0)
                         continue;
-                if (c->handle)
-                        r = withdraw(c);
+                if (call_is_request(c) || c->session)
+                        r = request_withdraw(c);
                 else
                         call_free(c);
         }
@@ -114,7 +119,9 @@ static int new_response(struct call *c, uint32_t response, sd_bus_message **ret)
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         int r;
 
-        r = sd_bus_message_new_signal(c->t->vm.bus, &m, c->handle, PORTAL_REQUEST, "Response");
+        /* Where the guest has no object, nothing is sent, but what came is read all the same. */
+        r = sd_bus_message_new_signal(c->t->vm.bus, &m, c->handle ?: PORTAL_REQUEST_PATH,
+                                      PORTAL_REQUEST, "Response");
         if (r >= 0)
                 r = sd_bus_message_set_destination(m, c->client);
         if (r >= 0)
@@ -135,21 +142,25 @@ static int send_empty_response(struct call *c) {
 }
 
 /* The gate's Response as the guest gets it: 0, PORTAL_REBUILD_E_* or a negative errno. */
-static int rebuild_response(struct call *c, sd_bus_message *in, sd_bus_message **ret) {
+static int rebuild_response(struct call *c, sd_bus_message *in, uint32_t *ret_code,
+                            sd_bus_message **ret) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        struct translation tr = {.t = c->t};
+        _cleanup_(translation_done) struct translation tr = {
+                .t = c->t,
+                .interface = c->method->interface,
+                .call = c,
+        };
         struct portal_rebuild rb = {
                 .method = c->method,
                 .translate = translate_to_guest,
                 .userdata = &tr,
         };
-        uint32_t response;
         int r;
 
         if (!sd_bus_message_has_signature(in, "ua{sv}") ||
-            sd_bus_message_read_basic(in, 'u', &response) <= 0 || response > RESPONSE_OTHER)
+            sd_bus_message_read_basic(in, 'u', ret_code) <= 0 || *ret_code > RESPONSE_OTHER)
                 return PORTAL_REBUILD_E_TYPE;
-        r = new_response(c, response, &m);
+        r = new_response(c, *ret_code, &m);
         if (r == 0)
                 r = portal_rebuild_results(&rb, in, m);
         if (r == 0)
@@ -157,30 +168,66 @@ static int rebuild_response(struct call *c, sd_bus_message *in, sd_bus_message *
         return r;
 }
 
-int request_response(struct translator *t, sd_bus_message *signal) {
+/* To the guest, and the session that came with it to its place. */
+static int pass_response(struct call *c, sd_bus_message *signal, uint32_t *ret_code) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_(call_freep) struct call *c = NULL;
+        int r = rebuild_response(c, signal, ret_code, &m), q;
+
+        q = session_settle(TAKE_PTR(c->session), r == 0 && *ret_code == RESPONSE_SUCCESS);
+        if (r > 0) {
+                guest_log_warning(&c->t->log, "the gate's Response to %s is not of the agreed form",
+                                  c->method->member);
+                *ret_code = RESPONSE_OTHER;
+                r = c->handle ? send_empty_response(c) : 0;
+        } else if (r == 0 && c->handle) {
+                r = bus_source_send(&c->t->vm, m);
+        }
+        return r < 0 ? r : q;
+}
+
+int request_response(struct translator *t, sd_bus_message *signal) {
+        struct call *c = call_by_gate_handle(t, sd_bus_message_get_path(signal));
+        uint32_t code = RESPONSE_OTHER;
         int r;
 
-        c = call_by_gate_handle(t, sd_bus_message_get_path(signal));
         if (!c) { /* closed by the guest while the Response was under way */
                 log_debug("a Response for no open request: dropped");
+                return session_close_unknown(t, signal);
+        }
+        if (c->in_force) {
+                guest_log_warning(&t->log, "the gate sent a second Response: dropped");
                 return 0;
         }
-        r = rebuild_response(c, signal, &m);
-        if (r > 0) {
-                guest_log_warning(&t->log, "the gate's Response to %s is not of the agreed form",
-                                  c->method->member);
-                return send_empty_response(c);
-        }
-        return r < 0 ? r : bus_source_send(&t->vm, m);
+        r = pass_response(c, signal, &code);
+        c->in_force = c->method->kind == PORTAL_LASTS && code == RESPONSE_SUCCESS;
+        if (!c->in_force)
+                call_free(c);
+        return r;
+}
+
+int request_answer_locally(struct call *c, int (*results)(sd_bus_message *response)) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int r;
+
+        r = reply_string(&c->t->vm, c->message, 'o', c->handle);
+        if (r == 0)
+                r = new_response(c, RESPONSE_SUCCESS, &m);
+        if (r == 0)
+                r = results(m);
+        return r < 0 ? r : bus_source_send(&c->t->vm, m);
+}
+
+void request_portal_restarted(struct translator *t) {
+        for (size_t i = 0; i < ELEMENTSOF(t->calls); i++)
+                if (t->calls[i] && t->calls[i]->in_force)
+                        call_free(t->calls[i]);
 }
 
 void request_end_all(struct translator *t) {
         for (size_t i = 0; i < ELEMENTSOF(t->calls); i++) {
                 struct call *c = t->calls[i];
 
-                if (c && c->gate_handle && send_empty_response(c) < 0)
+                if (c && c->gate_handle && c->handle && !c->in_force && send_empty_response(c) < 0)
                         return; /* we are about to exit anyway */
         }
 }

@@ -2,11 +2,13 @@
 /* What sbportal may do once it is locked.  Only data. */
 #include "sbportal/sandbox_profile.h"
 
+#include <fcntl.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/limits.h"
 
 /* One row of an allow-list: any arguments. */
 #define ANY(x) {.nr = SCMP_SYS(x)}
@@ -18,6 +20,8 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(recvmsg),
         ANY(sendmsg),
         ANY(close),
+        /* translate.c and sd-bus: a guest's descriptor into the gate's message. */
+        IF(fcntl, 1, UINT32_MAX, F_DUPFD_CLOEXEC),
         /* sd-event: the loop (its wait goes by other names elsewhere). */
         ANY(epoll_wait),
         ANY(epoll_pwait),
@@ -46,7 +50,7 @@ static const struct sandbox_syscall syscalls[] = {
 
 static const struct sandbox_rlimit rlimits[] = {
         {RLIMIT_CORE, 0},       /* a core would hold the guest's data */
-        {RLIMIT_NOFILE, 64},    /* 8 of our own, and those of one message while it is read */
+        {RLIMIT_NOFILE, LIMIT_PORTAL_FDS},
         {RLIMIT_NPROC, 0},      /* nothing is ever started */
         {RLIMIT_AS, 536870912}, /* 512 MiB: D-Bus's largest message, twice, and ourselves */
 };

@@ -6,19 +6,28 @@
 #include "common/log.h"
 #include "sbportal/call.h"
 #include "sbportal/request.h"
+#include "sbportal/session.h"
 
 int translator_init(struct translator *t, int take_ipc_fd) {
+        int r;
+
         *t = (struct translator){
                 .ipc = {take_ipc_fd, IPC_PORTAL, IPC_SUPERVISOR},
                 .vm_fd = -1,
                 .gate_fd = -1,
         };
-        return sd_event_new(&t->event);
+        r = availability_init(&t->availability, t);
+        return r < 0 ? r : sd_event_new(&t->event);
 }
 
 void translator_done(struct translator *t) {
         for (size_t i = 0; i < ELEMENTSOF(t->calls); i++)
                 call_free(t->calls[i]);
+        for (size_t i = 0; i < ELEMENTSOF(t->sessions); i++)
+                session_free(t->sessions[i]);
+        availability_done(&t->availability);
+        flood_done(&t->flood);
+        notifications_done(&t->notifications);
         bus_source_done(&t->vm);
         bus_source_done(&t->gate);
         t->ipc_source = sd_event_source_unref(t->ipc_source);
@@ -33,7 +42,7 @@ static void announce_when_ready(struct translator *t) {
         struct ipc_ready body = {.abi = IPC_ABI};
         int r;
 
-        if (t->ready || !t->name_owned || sd_bus_is_ready(t->gate.bus) <= 0)
+        if (t->ready || !t->names_settled || sd_bus_is_ready(t->gate.bus) <= 0)
                 return;
         t->ready = true;
         r = ipc_send_PORTAL_READY(&t->ipc, &body, NULL, 0, NULL, 0);
@@ -50,8 +59,10 @@ static void after(void *userdata, struct bus_source *s, int error) {
                 return;
         }
         log_warning_errno(error, "the connection to %s is gone", s->name);
-        if (s == &t->gate)
+        if (s == &t->gate) {
                 request_end_all(t);
+                session_end_all(t);
+        }
         (void)sd_event_exit(t->event, EXIT_FAILURE);
 }
 
@@ -61,6 +72,7 @@ int translator_connect(struct translator *t) {
                 /* Whatever a guest does, the supervisor and the gate are served first. */
                 vm = {.name = "the VM's bus",
                       .bus_client = true,
+                      .fds = true,
                       .priority = SD_EVENT_PRIORITY_IDLE};
         int r;
 

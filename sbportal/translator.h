@@ -11,10 +11,14 @@
 
 #include "common/limits.h"
 #include "ipc/ipc.h"
+#include "sbportal/availability.h"
 #include "sbportal/bus_source.h"
+#include "sbportal/flood.h"
 #include "sbportal/guest_log.h"
+#include "sbportal/notifications.h"
 
 struct call;
+struct session;
 
 struct translator {
         sd_event *event;
@@ -29,10 +33,16 @@ struct translator {
         int vm_fd, gate_fd;
 
         struct bus_source vm, gate;
-        bool name_owned, ready;
+        unsigned names_asked; /* of the names on the VM's bus: so many */
+        bool names_settled, ready;
 
         /* At most so many, so that looking through them all is as fast as an index. */
         struct call *calls[LIMIT_REQUESTS_VM];
+        struct session *sessions[LIMIT_SESSIONS_VM];
+        struct availability availability;
+        struct flood flood;
+        struct notifications notifications;
+        uint32_t last_cookie; /* of org.freedesktop.ScreenSaver */
         struct guest_log log;
 };
 

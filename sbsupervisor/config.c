@@ -2,11 +2,9 @@
 #include "sbsupervisor/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <linux/vm_sockets.h>
 
 #include "common/cleanup.h"
@@ -14,6 +12,7 @@
 #include "common/log.h"
 #include "common/options.h"
 #include "sbsupervisor/ini.h"
+#include "sbsupervisor/small_file.h"
 
 #define CONFIG_MAX_BYTES 65536 /* forty settings of a line each need 4 KiB */
 
@@ -181,6 +180,63 @@ static int set_windows(void *self, const char *value) {
         return 0;
 }
 
+/* --- [Portals]: what the VM may use --------------------------------------------------------- */
+
+/* What is wrong with "Portal=" or "Portal.Method=", and what would be right. */
+static int bad_portal(const struct config *c, const char *key, int fault,
+                      const struct policy_subject *s) {
+        static const char *const texts[] = {
+                [POLICY_E_PORTAL] = "there is no such portal, nor setting; the portals are ",
+                [POLICY_E_METHOD] = "the portal has no such method; it has ",
+                [POLICY_E_REFUSED] = "no VM gets this portal, whatever is set: "
+                                     "docs/PORTALS.refused.md says why",
+                [POLICY_E_LOCAL] = "the host has no part in it: there is nothing to deny or to ask",
+                [POLICY_E_VALUE] = "write allow, deny or ask",
+        };
+        char names[1024] = ""; /* all portals take a third */
+
+        if (fault == POLICY_E_PORTAL || fault == POLICY_E_METHOD)
+                (void)policy_names(s->interface, names, sizeof(names));
+        log_error("%s%s=: %s%s", c->source, ESCAPED(key), texts[fault], names);
+        return -EINVAL;
+}
+
+/* A key that is none of the table's: a portal's or a method's name. */
+static int set_portal(struct config *c, const char *key, const char *value) {
+        struct policy_subject s;
+        int r = policy_set(&c->policy, key, value, &s);
+
+        return r > 0 ? bad_portal(c, key, r, &s) : r;
+}
+
+static int set_default_policy(void *self, const char *value) {
+        struct config *c = self;
+
+        return policy_set_fallback(&c->policy, value) == 0
+                       ? 0
+                       : bad_value(c, "Default=", value, "write allow, deny or ask");
+}
+
+static int set_schemes(void *self, const char *value) {
+        struct config *c = self;
+        int r = policy_set_schemes(&c->policy, value);
+
+        return r > 0 ? bad_value(c, "OpenURISchemes=", value,
+                                 "write schemes such as https and mailto, separated by spaces; "
+                                 "files are opened by another way than file:")
+                     : r;
+}
+
+static int set_namespaces(void *self, const char *value) {
+        struct config *c = self;
+        int r = policy_set_namespaces(&c->policy, value);
+
+        return r > 0 ? bad_value(c, "SettingsNamespaces=", value,
+                                 "write namespaces such as org.freedesktop.appearance or "
+                                 "org.gnome.desktop.*, separated by spaces")
+                     : r;
+}
+
 static int set_cleanup(void *self, const char *value _unused_) {
         ((struct config *)self)->cleanup = true;
         return 0;
@@ -235,6 +291,9 @@ static const struct {
         {"Documents", "GuestUser", set_guest_user},
         {"Documents", "Open", set_open},
         {"Documents", "AdvertiseTag", set_advertise_tag},
+        {"Portals", "Default", set_default_policy},
+        {"Portals", "OpenURISchemes", set_schemes},
+        {"Portals", "SettingsNamespaces", set_namespaces},
         {"Portals", "WindowHandles", set_windows},
         {"Log", "Level", set_log_level},
 };
@@ -257,6 +316,8 @@ static int on_key(void *self, const struct ini_line *line) {
                 if (strcmp(keys[i].key, line->key) == 0)
                         r = keys[i].set(c, line->value);
         }
+        if (r == 1 && strcmp(line->section, "Portals") == 0)
+                r = set_portal(c, line->key, line->value);
         c->source = NULL;
         if (r < 1)
                 return r;
@@ -269,29 +330,6 @@ static int on_key(void *self, const struct ini_line *line) {
         return -EINVAL;
 }
 
-static int read_file(const char *path, char **ret, size_t *ret_n) {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        _cleanup_free_ char *buf = NULL;
-        struct stat st;
-        ssize_t n;
-
-        if (fd < 0)
-                return -errno;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode) || st.st_size > CONFIG_MAX_BYTES)
-                return -EFBIG;
-        buf = malloc((size_t)st.st_size + 1);
-        if (!buf)
-                return -ENOMEM;
-        n = read(fd, buf, (size_t)st.st_size);
-        if (n < 0)
-                return -errno;
-        *ret = TAKE_PTR(buf);
-        *ret_n = (size_t)n;
-        return 0;
-}
-
 static int load_file(struct config *c) {
         static const char *const faults[] = {
                 [INI_E_SYNTAX] = "write [Section], Key=value or # comment",
@@ -301,7 +339,7 @@ static int load_file(struct config *c) {
         _cleanup_free_ char *text = NULL;
         unsigned line = 0;
         size_t n = 0;
-        int r = read_file(c->file, &text, &n);
+        int r = small_file_read(c->file, CONFIG_MAX_BYTES, &text, &n);
 
         if (r < 0)
                 return log_error_errno(r, "cannot read %s", c->file);
@@ -508,5 +546,6 @@ void config_done(struct config *c) {
         free(c->state_dir);
         free(c->debug_dir);
         free(c->guest_documents);
+        policy_done(&c->policy);
         *c = (struct config){0};
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/address.h"
+#include "sbsupervisor/policy.h"
 #include "sbsupervisor/print.h"
 #include "sbsupervisor/vm_name.h"
 
@@ -29,6 +30,7 @@ struct config {
         bool read_only;  /* [Documents] Open=read */
         bool advertise_tag; /* virtiofsd tells the VMM the share's tag */
         bool pass_windows;
+        struct policy policy; /* [Portals]; its answers are for whoever reads them to set */
         const char *source; /* while the file is read: "FILE:LINE: ", for messages */
         bool cleanup;       /* --cleanup: remove what a killed instance left, and exit */
         const struct print_format *print; /* --print: say how the VMM is started, and exit; or NULL */

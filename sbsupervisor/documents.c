@@ -8,8 +8,7 @@
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
-
-#define DOCUMENTS_PATH "/org/freedesktop/portal/documents"
+#include "common/portal_table.h"
 
 /* AddFull's flags (org.freedesktop.portal.Documents). */
 enum {
@@ -48,6 +47,8 @@ int documents_open(struct documents *d, sd_event *event, int take_fd, const stru
 }
 
 void documents_done(struct documents *d) {
+        free(d->share);
+        d->share = NULL;
         d->bus = sd_bus_close_unref(d->bus);
         roots_done(&d->roots);
 }
@@ -145,28 +146,60 @@ int documents_info(struct documents *d, const char *id, sd_bus_message_handler_t
         return r < 0 ? r : 0;
 }
 
-/* In being before a{sas}: does app hold "read"? */
-static int app_may_read(sd_bus_message *m, const char *app) {
-        const char *name, *permission;
-        int found = 0, r;
+static const char *const permission_names[] = {
+        "read",
+        "write",
+        "grant-permissions",
+        "delete",
+};
 
-        r = sd_bus_message_enter_container(m, 'a', "{sas}");
+unsigned documents_permission(const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(permission_names); i++)
+                if (strcmp(permission_names[i], name) == 0)
+                        return 1u << i;
+        return 0;
+}
+
+int documents_append_permissions(sd_bus_message *m, unsigned permissions) {
+        int r = sd_bus_message_open_container(m, 'a', "s");
+
+        for (size_t i = 0; i < ELEMENTSOF(permission_names) && r >= 0; i++)
+                if (permissions & 1u << i)
+                        r = sd_bus_message_append_basic(m, 's', permission_names[i]);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* An entry of a{sas}; its permissions are added when it is app's. */
+static int read_entry(sd_bus_message *m, const char *app, unsigned *permissions) {
+        const char *name, *permission;
+        bool ours;
+        int r = sd_bus_message_read_basic(m, 's', &name);
+
+        if (r < 0)
+                return r;
+        ours = strcmp(name, app) == 0;
+        r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &permission)) > 0)
+                if (ours)
+                        *permissions |= documents_permission(permission);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* In being before a{sas}: what app holds. */
+static int read_permissions(sd_bus_message *m, const char *app, unsigned *permissions) {
+        int r = sd_bus_message_enter_container(m, 'a', "{sas}");
+
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sas")) > 0) {
-                r = sd_bus_message_read_basic(m, 's', &name);
-                if (r >= 0)
-                        r = sd_bus_message_enter_container(m, 'a', "s");
-                while (r >= 0 && (r = sd_bus_message_read_basic(m, 's', &permission)) > 0)
-                        if (strcmp(name, app) == 0 && strcmp(permission, "read") == 0)
-                                found = 1;
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
+                r = read_entry(m, app, permissions);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
-        return r < 0 ? r : found;
+        return r;
 }
 
-int documents_info_reply(const struct documents *d, sd_bus_message *m, char **ret_path) {
+int documents_info_reply(const struct documents *d, sd_bus_message *m, char **ret_path,
+                         unsigned *ret_permissions) {
+        unsigned permissions = 0;
         const void *path;
         size_t n;
         int r;
@@ -176,9 +209,10 @@ int documents_info_reply(const struct documents *d, sd_bus_message *m, char **re
         r = sd_bus_message_read_array(m, 'y', &path, &n);
         if (r <= 0 || n < 2 || memchr(path, 0, n) != (const char *)path + n - 1)
                 return DOCUMENTS_E_REFUSED;
-        r = app_may_read(m, d->app_id);
-        if (r <= 0)
+        r = read_permissions(m, d->app_id, &permissions);
+        if (r < 0 || !(permissions & DOCUMENTS_READ))
                 return r < 0 ? r : DOCUMENTS_E_REFUSED;
         *ret_path = strdup(path);
+        *ret_permissions = permissions;
         return *ret_path ? 0 : -ENOMEM;
 }

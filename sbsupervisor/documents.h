@@ -11,17 +11,17 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+#include "common/portal_table.h"
 #include "sbsupervisor/config.h"
 #include "sbsupervisor/privops.h"
 #include "sbsupervisor/roots.h"
-
-#define DOCUMENTS_BUS_NAME "org.freedesktop.portal.Documents"
 
 struct documents {
         sd_bus *bus; /* ours, to the private router */
         const char *app_id;
         const struct config *config;
         struct roots roots;
+        char *share; /* what the guest sees, as we reach it; NULL until it is mounted */
         unsigned n_granted, n_foreign; /* of this run: for STATUS= */
 };
 
@@ -48,10 +48,22 @@ int documents_add_reply(sd_bus_message *m, char **ret_id);
 int documents_grant(struct documents *d, const char *id, bool write, sd_bus_message_handler_t reply,
                     void *userdata, sd_bus_slot **ret);
 
-/* Where a document of this VM is on the host: *ret_path is a new string. */
+/* What an application may do with a document. */
+enum {
+        DOCUMENTS_READ = 1,
+        DOCUMENTS_WRITE = 2,
+};
+
+/* The bit of a permission as the document portal calls it; 0 when there is none of that name. */
+unsigned documents_permission(const char *name);
+/* The reverse, as an "as". */
+int documents_append_permissions(sd_bus_message *m, unsigned permissions);
+
+/* Where a document of this VM is on the host (a new string), and what the VM may do with it. */
 int documents_info(struct documents *d, const char *id, sd_bus_message_handler_t reply,
                    void *userdata, sd_bus_slot **ret);
-int documents_info_reply(const struct documents *d, sd_bus_message *m, char **ret_path);
+int documents_info_reply(const struct documents *d, sd_bus_message *m, char **ret_path,
+                         unsigned *ret_permissions);
 
 /* 1 to 16 lower-case hex digits: "%x" of a random number, so not always eight. */
 bool documents_id_is_valid(const char *id, size_t n);

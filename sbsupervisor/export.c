@@ -27,14 +27,16 @@ struct export {
         void *userdata;
         sd_event_source *idle; /* tells the end when nothing had to be waited for */
         enum portal_export kind;
-        bool directory;
+        enum export_wants wants;
         struct privop_roots roots;
         int roots_error; /* negative: the lists could not be read, nothing is given out */
         size_t n, n_started, n_pending;
         struct item items[];
 };
 
-/* At once: the private bus lets one connection have only so many calls and descriptors under way. */
+/*
+ * At once: the private bus lets one connection have only so many calls and descriptors under way.
+ */
 #define EXPORT_WINDOW 16
 
 static void start_items(struct export *e);
@@ -50,13 +52,15 @@ static void settle(struct item *i) {
                 e->done(e->userdata); /* may free e */
 }
 
-/* --- deciding ------------------------------------------------------------------------------------ */
+/* --- deciding -------------------------------------------------------------------------------- */
 
 static const char *refusal(int r) {
         static const char *const texts[] = {
                 [PRIVOP_E_GONE] = "it is not there, or you may not reach it",
-                [PRIVOP_E_SYMLINK] = "it leads through a symlink in a directory that a VM may write",
-                [PRIVOP_E_KIND] = "it is not what the dialog was for: a regular file, or a directory",
+                [PRIVOP_E_SYMLINK] =
+                        "it leads through a symlink in a directory that a VM may write",
+                [PRIVOP_E_KIND] =
+                        "it is not what the dialog was for: a regular file, or a directory",
                 [PRIVOP_E_READ] = "you may not read it",
         };
 
@@ -73,14 +77,18 @@ static int open_uri(struct export *e, const char *uri, struct privop_file *ret) 
                 return e->roots_error;
         r = e->kind == PORTAL_EXPORT_SAVE ? privop_open_parent(path, &e->roots, ret)
                                           : privop_open_picked(path, &e->roots, ret);
-        return r == 0 && ret->is_directory != e->directory ? PRIVOP_E_KIND : r;
+        if (r == 0 && e->wants != EXPORT_EITHER &&
+            ret->is_directory != (e->wants == EXPORT_DIRECTORIES))
+                return PRIVOP_E_KIND;
+        return r;
 }
 
 static void decide_rights(struct item *i) {
         struct documents *d = i->export->documents;
         const struct privop_file *f = &i->file;
 
-        i->write = f->writable && (!d->config->read_only || f->name);
+        i->write = f->writable && (!d->config->read_only || f->name) &&
+                   i->export->kind != PORTAL_EXPORT_READ;
         if (f->foreign) {
                 d->n_foreign++;
                 log_notice("%s%s%s: granted %s, because its owner or group is not your own "
@@ -90,7 +98,7 @@ static void decide_rights(struct item *i) {
         }
 }
 
-/* --- adding, then granting ------------------------------------------------------------------------ */
+/* --- adding, then granting ------------------------------------------------------------------- */
 
 static char *result_string(const struct item *i) {
         const char *slash = strrchr(i->file.path, '/');
@@ -105,12 +113,14 @@ static int on_granted(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e) {
-                log_warning("the document portal refused a grant: %s", ESCAPED(e->message ?: e->name));
+                log_warning("the document portal refused a grant: %s",
+                            ESCAPED(e->message ?: e->name));
         } else {
                 i->export->documents->n_granted++;
                 i->result = result_string(i);
                 log_notice("granted: %s%s%s as document %s, %s%s", ESCAPED(i->file.path),
-                           i->file.name ? "/" : "", i->file.name ? ESCAPED(i->file.name) : "", i->id,
+                           i->file.name ? "/" : "", i->file.name ? ESCAPED(i->file.name) : "",
+                           i->id,
                            i->write && i->file.foreign ? "to be created, then read"
                            : i->write                  ? "read and write"
                                                        : "read, beside what the VM may do already",
@@ -172,7 +182,7 @@ static int on_idle(sd_event_source *s _unused_, void *userdata) {
         return 0;
 }
 
-int export_start(struct documents *d, enum portal_export kind, bool directory,
+int export_start(struct documents *d, enum portal_export kind, enum export_wants wants,
                  const char *const *uris, size_t n, export_done_t done, void *userdata,
                  struct export **ret) {
         _cleanup_(export_freep) struct export *e = calloc(1, sizeof(*e) + n * sizeof(struct item));
@@ -182,7 +192,7 @@ int export_start(struct documents *d, enum portal_export kind, bool directory,
                 return -ENOMEM;
         e->documents = d;
         e->kind = kind;
-        e->directory = directory;
+        e->wants = wants;
         e->done = done;
         e->userdata = userdata;
         e->n = n;

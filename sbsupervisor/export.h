@@ -17,12 +17,18 @@ struct export;
 /* Called once, never from within export_start(). */
 typedef void (*export_done_t)(void *userdata);
 
+/* What the dialog was for: anything else that comes is refused. */
+enum export_wants {
+        EXPORT_FILES,
+        EXPORT_DIRECTORIES,
+        EXPORT_EITHER,
+};
+
 /*
- * Starts on uris (borrowed as long as the export lives; n at most LIMIT_URIS).  directory: the dialog was for directories, and
- * what is none is refused; and the reverse.  On success *ret is owned, and
- * done is called when every URI is decided, unless export_free() comes first.
+ * Starts on uris (borrowed as long as the export lives; n at most LIMIT_URIS).  On success *ret is
+ * owned, and done is called when every URI is decided, unless export_free() comes first.
  */
-int export_start(struct documents *d, enum portal_export kind, bool directory,
+int export_start(struct documents *d, enum portal_export kind, enum export_wants wants,
                  const char *const *uris, size_t n, export_done_t done, void *userdata,
                  struct export **ret);
 

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "sbsupervisor/cid.h"
 #include "sbsupervisor/place.h"
+#include "sbsupervisor/spool.h"
 
 #define DEATH_MS        500   /* how long a socket of ours may still be open after its owner was killed */
 #define NAMES_MAX_BYTES 65536 /* some ten names of at most PATH_MAX */
@@ -103,6 +104,7 @@ static const struct {
 
 static void sweep(const char *runtime_dir) {
         remove_recorded_names(runtime_dir);
+        spool_sweep(runtime_dir);
         for (size_t k = 0; k < ELEMENTSOF(left); k++)
                 place_remove(runtime_dir, left[k].name, left[k].type);
 }

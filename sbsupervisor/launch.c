@@ -242,7 +242,14 @@ static int started_portal(struct supervisor *s) {
         s->portal_bus_fd = fd_close(s->portal_bus_fd);
         s->gate.on_breach = on_gate_breach;
         s->gate.userdata = s;
-        return gate_open(&s->gate, s->event, TAKE_FD(ours), &s->host, &s->documents, &s->config);
+        return gate_open(&s->gate, s->event, TAKE_FD(ours),
+                         &(struct gate_world){
+                                 .host = &s->host,
+                                 .documents = &s->documents,
+                                 .config = &s->config,
+                                 .policy = &s->config.policy,
+                                 .asks = &s->asks,
+                         });
 }
 
 /* --- the document portal's daemons and virtiofsd ----------------------------------------------------- */
@@ -273,6 +280,12 @@ static int on_mount_point(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 /* It owns its name before it has mounted; this call is answered when it has. */
 static int named_document_portal(struct supervisor *s) {
+        free(s->documents.share);
+        if (asprintf(&s->documents.share, "/proc/%d/root%s", s->procs[PROC_DOCUMENT_PORTAL].pid,
+                     s->instance.share_dir) < 0) {
+                s->documents.share = NULL;
+                return -ENOMEM;
+        }
         return documents_mount_point(&s->documents, on_mount_point, s);
 }
 

@@ -224,6 +224,62 @@ int privop_new_documents_namespace(int *ret_user, int *ret_mount) {
         return r;
 }
 
+/* --- a connection of another process -------------------------------------------------------------- */
+
+/* Connects, says how it went, and stays until the parent lets go of it. */
+_noreturn_ static void be_peer(int fd, const struct sockaddr *sa, socklen_t n, int report, int hold) {
+        sigset_t all;
+        int r = 0;
+        char c;
+
+        sigfillset(&all); /* who signals a whole group, or the scope, means the parent */
+        (void)sigprocmask(SIG_SETMASK, &all, NULL);
+        (void)prctl(PR_SET_NAME, "sb-connector", 0, 0, 0);
+        if (connect(fd, sa, n) < 0)
+                r = -errno;
+        (void)!write(report, &r, sizeof(r));
+        if (dup2(hold, 0) < 0 || close_range(1, ~0u, 0) < 0)
+                _exit(EXIT_FAILURE);
+        (void)!read(0, &c, 1);
+        _exit(EXIT_SUCCESS);
+}
+
+int privop_connect_apart(int fd, const struct sockaddr *sa, socklen_t n, pid_t *ret_pid,
+                         int *ret_pidfd, int *ret_hold) {
+        _cleanup_close_ int pidfd = -1, report_r = -1, report_w = -1, hold_r = -1, hold_w = -1;
+        pid_t parent = getpid(), pid;
+        int report[2], hold[2], r = -EIO;
+
+        if (pipe2(report, O_CLOEXEC) < 0)
+                return -errno;
+        report_r = report[0];
+        report_w = report[1];
+        if (pipe2(hold, O_CLOEXEC) < 0)
+                return -errno;
+        hold_r = hold[0];
+        hold_w = hold[1];
+        pid = clone_with_pidfd(0, &pidfd);
+        if (pid < 0)
+                return -errno;
+        if (pid == 0) {
+                if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+                        _exit(EXIT_FAILURE);
+                be_peer(fd, sa, n, report_w, hold_r);
+        }
+        report_w = fd_close(report_w);
+        if (read(report_r, &r, sizeof(r)) != (ssize_t)sizeof(r))
+                r = -EIO;
+        if (r < 0) {
+                hold_w = fd_close(hold_w);
+                (void)waitpid(pid, NULL, 0);
+                return r;
+        }
+        *ret_pid = pid;
+        *ret_pidfd = TAKE_FD(pidfd);
+        *ret_hold = TAKE_FD(hold_w);
+        return 0;
+}
+
 /* --- walking to a file ---------------------------------------------------------------------------- */
 
 static int open_beneath(int dir, const char *path, uint64_t flags, uint64_t resolve) {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -49,6 +50,14 @@ int privop_spawn(const struct privop_spawn *s, pid_t *ret_pid, int *ret_pidfd);
  * with it.  The caller owns both descriptors.  PRIVOP_E_USERNS with errno set.
  */
 int privop_new_documents_namespace(int *ret_user, int *ret_mount);
+
+/*
+ * A process that connects fd, a socket, to sa and then does nothing until *ret_hold, the caller's,
+ * is closed: who listens there learns its pid as that of the peer (SO_PEERCRED), not ours.  It
+ * holds no other descriptor, takes no signal, and dies with us.
+ */
+int privop_connect_apart(int fd, const struct sockaddr *sa, socklen_t n, pid_t *ret_pid,
+                         int *ret_pidfd, int *ret_hold);
 
 /* --- the person's files ------------------------------------------------------------------------ */
 

@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
+#include "sbsupervisor/desktop_entry.h"
 #include "sbsupervisor/place.h"
 
 #define STATE_E_NEW 2 /* beside STATE_E_*, in here: it has no app-id yet, and may get one */
@@ -199,8 +200,10 @@ int state_open(struct state *s, const struct config *c) {
 
 void state_close(struct state *s) {
         /* Without an app-id it was refused: it is not ours. */
-        if (s->lock_fd >= 0 && s->config->disposable && s->app_id[0])
+        if (s->lock_fd >= 0 && s->config->disposable && s->app_id[0]) {
+                desktop_entry_remove(s->app_id);
                 remove_state_dir(s->config->state_dir);
+        }
         (void)fd_close(s->lock_fd);
         *s = (struct state){.lock_fd = -1};
 }

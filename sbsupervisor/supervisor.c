@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/listen.h"
 #include "common/log.h"
+#include "sbsupervisor/desktop_entry.h"
 #include "sbsupervisor/launch.h"
 #include "sbsupervisor/virtiofsd.h"
 
@@ -295,6 +296,13 @@ static void on_host_signal(void *userdata, sd_bus_message *m) {
                 gate_host_signal(&s->gate, m);
 }
 
+static void on_host_broadcast(void *userdata, sd_bus_message *m) {
+        struct supervisor *s = userdata;
+
+        if (s->gate.bus)
+                gate_host_broadcast(&s->gate, m);
+}
+
 static void on_host_lost(void *userdata) {
         struct supervisor *s = userdata;
 
@@ -358,9 +366,20 @@ static int open_events(struct supervisor *s) {
 
 /* --- birth and death ------------------------------------------------------------------------------ */
 
+/* Without its .desktop file the host's portal may not know the VM: no reason not to serve it. */
+static int become_application(struct supervisor *s) {
+        const char *app_id = s->instance.state.app_id;
+        int r = desktop_entry_install(app_id, s->config.vm, s->config.label);
+
+        if (r < 0)
+                (void)log_warning_errno(r, "cannot write %s.desktop below your data directory", app_id);
+        return host_identify(&s->host, app_id);
+}
+
 static int start(struct supervisor *s) {
         const struct host_listener listener = {
                 .on_signal = on_host_signal,
+                .on_broadcast = on_host_broadcast,
                 .on_lost = on_host_lost,
                 .on_disconnected = on_host_disconnected,
                 .userdata = s,
@@ -374,11 +393,18 @@ static int start(struct supervisor *s) {
         if (r == 0)
                 r = open_events(s);
         if (r == 0)
-                r = host_listen(&s->host, s->event, &listener);
-        if (r == 0)
                 r = instance_open(&s->instance, &s->config);
         if (r > 0)
                 return -EBUSY;
+        if (r == 0)
+                r = remembered_open(&s->remembered, s->config.state_dir);
+        if (r == 0)
+                r = become_application(s);
+        if (r == 0) {
+                s->config.policy.answers = &s->remembered.rules;
+                asks_init(&s->asks, &s->host, s->config.label, &s->remembered);
+                r = host_listen(&s->host, s->event, &listener);
+        }
         if (r == 0)
                 r = open_sockets(s);
         if (r == 0)
@@ -417,8 +443,11 @@ static void stop(struct supervisor *s) {
         /* sbportal first: to it, the end of its channel is an order, that of the gate a fault. */
         for (size_t i = 0; i < ELEMENTSOF(order); i++)
                 proc_stop(&s->procs[order[i]], STOP_MS);
+        asks_stop(&s->asks);
         if (s->gate.bus)
                 gate_done(&s->gate);
+        asks_done(&s->asks);
+        remembered_done(&s->remembered);
         host_done(&s->host);
         documents_done(&s->documents);
         reap_orphans();

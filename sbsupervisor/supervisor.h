@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "sbsupervisor/ask.h"
 #include "sbsupervisor/cid.h"
 #include "sbsupervisor/config.h"
 #include "sbsupervisor/documents.h"
@@ -31,6 +32,8 @@ struct supervisor {
         struct host host;
         struct documents documents;
         struct gate gate;
+        struct remembered remembered; /* what the person allowed for good */
+        struct asks asks;
         struct proc procs[PROC_N];
         struct listener listeners[SUPERVISOR_MAX_LISTENERS];
         unsigned n_listeners;

@@ -17,7 +17,7 @@ PEER = "org.freedesktop.DBus.Peer"
 class Gate:
     """The connection that sbportal has to the supervisor, and the instance behind it."""
 
-    def __init__(self, env, speak=True):
+    def __init__(self, env, speak=True, config=None):
         """speak: by GDBus; else .raw is the socket, and nothing has been said on it."""
         self.env = env
         self.bus = None
@@ -28,7 +28,8 @@ class Gate:
             server.listen()
             server.settimeout(20 * scale())
             rogue_portal.make_libexec(libexec, env.build, env.source, control)
-            self.sidebus = env.own_sidebus(ready=False, extra_env={"SIDEBUS_LIBEXECDIR": libexec})
+            self.sidebus = env.own_sidebus(ready=False, config=config,
+                                           extra_env={"SIDEBUS_LIBEXECDIR": libexec})
             try:
                 client, _ = server.accept()
             except TimeoutError:
@@ -97,8 +98,8 @@ class Gate:
             self.sidebus.stop()
 
 
-def open_gate(env):
-    return env.closing(Gate(env))
+def open_gate(env, **arguments):
+    return env.closing(Gate(env, **arguments))
 
 
 def test_gate_works(env):
@@ -146,12 +147,13 @@ def test_gate_nothing_else(env):
             ("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "StartTransientUnit"),
             ("/org/freedesktop/portal/documents", "org.freedesktop.portal.Documents", "List"),
             (PATH, "org.freedesktop.impl.portal.FileChooser", "OpenFile"),
-            (PATH, "org.freedesktop.portal.OpenURI", "OpenURI"),
+            (PATH, "org.freedesktop.portal.Camera", "AccessCamera"),
+            (PATH, "org.freedesktop.portal.Background", "RequestBackground"),
             (PATH, FILE_CHOOSER, "NoSuchMethod"), (PATH + "/x", FILE_CHOOSER, "OpenFile"),
             ("/", FILE_CHOOSER, "OpenFile"), (PATH, "org.freedesktop.portal.Session", "Close")):
         assert gate.refused(path, interface, member) == DENIED, (path, interface, member)
     assert gate.refused(PATH, PROPERTIES, "Get",
-                        GLib.Variant("(ss)", ("org.freedesktop.portal.Secret", "version")))
+                        GLib.Variant("(ss)", ("org.freedesktop.portal.Camera", "version")))
     # A destination in the message changes nothing: there is one gate, and it names the receiver.
     message = Gio.DBusMessage.new_method_call("org.freedesktop.systemd1", "/org/freedesktop/systemd1",
                                               "org.freedesktop.systemd1.Manager", "ListUnits")
@@ -246,14 +248,112 @@ def test_gate_flood(env):
 
 
 def test_gate_descriptors(env):
-    """descriptors on the gate: not agreed to; who sends one all the same ends the instance"""
+    """descriptors where none belong: ignored, and closed"""
     gate = open_gate(env)
-    assert not gate.bus.get_capabilities() & Gio.DBusCapabilityFlags.UNIX_FD_PASSING
-    stream = gate.bus.get_stream().get_socket().get_fd()
-    with socket.socket(fileno=os.dup(stream)) as raw, open("/etc/hostname", "rb") as passed:
-        socket.send_fds(raw, [b"l\1\0\1" + bytes(12)], [passed.fileno()])
-    assert gate.sidebus.process.wait() > 0
+    gate.ask()
+    env.dialog().answer(1)
+
+    def open_files():
+        return len(os.listdir(f"/proc/{gate.sidebus.process.pid}/fd"))
+
+    before = open_files()
+    for _ in range(20):
+        fds = Gio.UnixFDList.new()
+        with open("/etc/hostname", "rb") as f:
+            for _ in range(8):
+                fds.append(f.fileno())
+        arguments = GLib.Variant("(ssa{sv})", ("", "T", {"x": GLib.Variant("h", 3)}))
+        gate.bus.call_with_unix_fd_list_sync(None, PATH, FILE_CHOOSER, "OpenFile", arguments, None,
+                                             Gio.DBusCallFlags.NONE, 20000, fds, None)
+        dialog = env.dialog()
+        assert "x" not in dialog.options, dialog.options
+        dialog.answer(1)
+    wait_for("the descriptors to be closed", lambda: open_files() <= before)
+
+
+def test_gate_sessions(env):
+    """only a session of this VM's own can be named, and only to the portal that it is of"""
+    gate = open_gate(env, config="[Portals]\nDefault=allow\n")
+    inhibit, shortcuts = "org.freedesktop.portal.Inhibit", "org.freedesktop.portal.GlobalShortcuts"
+    monitor = env.closing(env.session.monitor())
+    options = GLib.Variant("(sa{sv})", ("", {"session_handle_token": GLib.Variant("s", "mine")}))
+    handle, = gate.call(PATH, inhibit, "CreateMonitor", options)
+    dialog = env.dialog()
+    host = dialog.arguments["session"]
+    assert "mine" not in host, host
+    invented = PATH + "/session/vm/sb" + "0" * 32
+    # Not before the host has made it, either.
+    early = PATH + "/session/vm/" + host.rpartition("/")[2]
+    for path in (invented, early, host, handle, PATH):
+        assert gate.refused(PATH, inhibit, "QueryEndResponse",
+                            GLib.Variant("(o)", (path,))) == DENIED, path
+    dialog.answer(0)
+    response, results = gate.response(handle)
+    session = results["session_handle"]
+    assert response == 0 and session.startswith(PATH + "/session/vm/") and session != host
+    gate.call(PATH, inhibit, "QueryEndResponse", GLib.Variant("(o)", (session,)))
+    assert env.chooser.next_call("Inhibit.QueryEndResponse").arguments["session"] == host
+    assert gate.refused(PATH, shortcuts, "ListShortcuts",
+                        GLib.Variant("(oa{sv})", (session, {}))) == DENIED
+    iface = "org.freedesktop.portal.Session"
+    for path in (invented, host, handle):
+        assert gate.refused(path, iface, "Close") == "org.freedesktop.DBus.Error.UnknownObject"
+    gate.call(session, iface, "Close")
+    env.chooser.wait_session_closed(host)
+    assert gate.refused(session, iface, "Close") == "org.freedesktop.DBus.Error.UnknownObject"
+    assert len(monitor.calls(inhibit, "QueryEndResponse")) == 1
+
+
+def test_gate_denied(env):
+    """what the policy denies ends at the gate; the host hears of none of it"""
+    gate = open_gate(env)
+    portal = "org.freedesktop.portal."
+    monitor = env.closing(env.session.monitor())
+    assert gate.refused(PATH, portal + "Location", "CreateSession",
+                        GLib.Variant("(a{sv})", ({},))) == portal + "Error.NotAllowed"
+    assert gate.refused(PATH, portal + "Settings", "Read", GLib.Variant(
+        "(ss)", ("org.gnome.desktop.privacy", "x"))) == portal + "Error.NotFound"
+    for interface, member, body in (
+            ("Screenshot", "Screenshot", GLib.Variant("(sa{sv})", ("", {}))),
+            ("OpenURI", "OpenURI", GLib.Variant("(ssa{sv})", ("", "file:///etc/passwd", {})))):
+        handle, = gate.call(PATH, portal + interface, member, body)
+        assert gate.response(handle) == (2, {}), member
+    called = {m.get("member") for m in monitor.messages() if m["type"] == "method_call"}
+    assert not called & {"CreateSession", "Read", "Screenshot", "OpenURI"}, called
     assert not env.chooser.opened()
+
+
+def test_gate_files(env):
+    """a descriptor is of a document of the VM, or is no more than bytes to copy"""
+    gate = open_gate(env, config="[Portals]\nDefault=allow\n")
+    portal = "org.freedesktop.portal."
+    secret = env.host_file("secret", b"secret")
+    # A file that is called like a document, and lies where one might.
+    posed = env.host_file("abcdef/secret", b"secret")
+
+    def call(interface, member, kind, *values, path):
+        fds = Gio.UnixFDList.new()
+        fd = os.open(path, os.O_RDONLY)
+        fds.append(fd)
+        os.close(fd)
+        try:
+            gate.bus.call_with_unix_fd_list_sync(
+                None, PATH, portal + interface, member, GLib.Variant(kind, values), None,
+                Gio.DBusCallFlags.NONE, 20000, fds, None)
+            return None
+        except GLib.Error as e:
+            return error_name(e)
+
+    for path in (secret, posed, os.path.dirname(posed), b"/"):
+        for interface, member, kind, values in (("Trash", "TrashFile", "(h)", (0,)),
+                                                ("OpenURI", "OpenDirectory", "(sha{sv})",
+                                                 ("", 0, {}))):
+            assert call(interface, member, kind, *values, path=path) == \
+                portal + "Error.InvalidArgument", (path, member)
+    assert os.path.exists(secret) and os.path.exists(posed)
+    assert call("OpenURI", "OpenFile", "(sha{sv})", "", 0, {}, path=secret) is None
+    uri = env.dialog().options["uri"]
+    assert "/spool/" in uri, uri
 
 
 def test_gate_left(env):

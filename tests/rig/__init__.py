@@ -6,10 +6,11 @@ linux        the few system calls Python's library lacks
 processes    starting programs, and leaving none behind
 foreign      packages of another Debian release, unpacked
 virtiofsd    where a Rust virtiofsd comes from
-session      a host session: message bus, xdg-desktop-portal, a scripted file chooser
-chooser      that file chooser (a program of its own)
+session      a host session: message bus, xdg-desktop-portal, a scripted backend
+backend      that backend (a program of its own)
 sidebus      sbsupervisor and sbagent under test
 guest        a stock D-Bus client behind sbagent
+world        a VM whose guest may use every portal, and its desktop
 wire         raw bytes behind sbagent
 environment  what a test function gets as its argument
 

@@ -25,7 +25,7 @@ from . import linux, virtiofsd
 from .container import Container
 from .images import run, write
 from .processes import Process, mounts_below, wait_for
-from .session import Chooser
+from .session import Backend
 
 PERSON = ("person", 1000)
 HOME = "/home/person"
@@ -236,9 +236,9 @@ class Desktop:
     def chooser(self):
         """The scripted file chooser; it starts when it is first asked for."""
         if self._chooser is None:
-            self._chooser = Chooser(lambda fd: Process(
-                self.enter(["python3", "-B", OURS + "/rig/chooser.py", str(fd)]),
-                log=self.scratch_file("chooser.log"), pass_fds=[fd]))
+            self._chooser = Backend(lambda fd: Process(
+                self.enter(["python3", "-B", OURS + "/rig/backend.py", str(fd)]),
+                log=self.scratch_file("backend.log"), pass_fds=[fd]))
         return self._chooser
 
     def settle(self):

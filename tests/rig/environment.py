@@ -11,6 +11,7 @@
   env.closing(x) x, stopped or closed after the test
   env.virtiofsd  a Rust virtiofsd; a test that asks fails where there is none
   env.note(text) a line that the runner prints under the test, for figures
+  env.newer_portal  the directory of an xdg-desktop-portal since 1.19.4, likewise
 
 The shared parts are started by the first test that asks for them.  A test in which one of them
 ended has failed, whatever else it saw, and the next test gets new ones.
@@ -20,7 +21,7 @@ import os
 import re
 import shutil
 
-from . import virtiofsd
+from . import newer_portal, virtiofsd
 from .processes import descendants
 from .guest import GuestClient, pump
 from .session import HostSession
@@ -163,6 +164,12 @@ class Env:
     def virtiofsd(self):
         path = virtiofsd.find(self.build)
         assert path, "no Rust virtiofsd here, and none could be fetched (see the first lines)"
+        return path
+
+    @property
+    def newer_portal(self):
+        path = newer_portal.find(self.build)
+        assert path, "no xdg-desktop-portal since 1.19.4 (see the first lines)"
         return path
 
     def client(self):

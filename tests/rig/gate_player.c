@@ -5,7 +5,11 @@
  *   gate_player SBPORTAL BUS-SOCKET DOCUMENTS [windows]
  *
  * Commands come as lines on stdin, what happens is printed as lines on stdout; a message
- * is printed as sd-bus dumps it, each line after "| ".
+ * is printed as sd-bus dumps it, each line after "| ", and what can be read from its descriptors
+ * after "fd ".
+ *
+ * A body is given as its signature and words: an array is the number of its items and the items,
+ * a variant its type and the value.
  */
 #include <assert.h>
 #include <errno.h>
@@ -31,9 +35,12 @@ struct player {
         struct ipc_chan ipc;
         sd_event_source *ipc_source;
         unsigned n_requests;
-        bool hold;
+        bool hold, hold_properties;
         char next_error[128];  /* answer the next call with this error */
         char next_handle[256]; /* or with this object path */
+        char next_body[4096];  /* or, if it is a plain one, with this body */
+        char absent[128];      /* an interface that the host lacks */
+        uint32_t version;      /* of all others */
         sd_bus_message *held[HELD_MAX];
         unsigned n_held;
 };
@@ -45,6 +52,18 @@ static void check(int r, const char *what) {
         exit(EXIT_FAILURE);
 }
 
+static void dump_line(const char *line) {
+        const char *fd = strstr(line, "UNIX_FD ");
+        char buf[64];
+        ssize_t n;
+
+        printf("| %s\n", line);
+        if (!fd)
+                return;
+        n = read((int)strtol(fd + strlen("UNIX_FD "), NULL, 10), buf, sizeof(buf) - 1);
+        printf("fd %.*s\n", n > 0 ? (int)n : 0, buf);
+}
+
 static void dump(sd_bus_message *m) {
         _cleanup_free_ char *text = NULL;
         size_t size;
@@ -54,8 +73,98 @@ static void dump(sd_bus_message *m) {
         check(sd_bus_message_dump(m, f, SD_BUS_MESSAGE_DUMP_SUBTREE_ONLY), "dump");
         fclose(f);
         for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-                printf("| %s\n", line);
+                dump_line(line);
         (void)sd_bus_message_rewind(m, true);
+}
+
+/* --- bodies ----------------------------------------------------------------------------------- */
+
+/* The length of the complete type at the start of s. */
+static size_t type_length(const char *s) {
+        size_t n = 1, depth;
+
+        if (*s == 'a')
+                return 1 + type_length(s + 1);
+        if (*s != '(' && *s != '{')
+                return 1;
+        for (depth = 1; depth > 0; n++)
+                depth += strchr("({", s[n]) ? 1 : strchr(")}", s[n]) ? -1 : 0;
+        return n;
+}
+
+static const char *next_word(void) {
+        const char *word = strtok(NULL, " ");
+
+        assert(word);
+        return word;
+}
+
+/* Values of the types in signature, from the words of strtok(). */
+static void append_words(sd_bus_message *m, const char *signature);
+
+static void append_container(sd_bus_message *m, const char *type, size_t n) {
+        char contents[256];
+        unsigned items = 1;
+
+        (void)snprintf(contents, sizeof(contents), "%.*s", (int)(n - 2), type + 1);
+        if (*type == 'a')
+                (void)snprintf(contents, sizeof(contents), "%.*s", (int)(n - 1), type + 1);
+        if (*type == 'v')
+                (void)snprintf(contents, sizeof(contents), "%s", next_word());
+        if (*type == 'a')
+                items = (unsigned)strtoul(next_word(), NULL, 10);
+        check(sd_bus_message_open_container(m,
+                                            *type == '('   ? 'r'
+                                            : *type == '{' ? 'e'
+                                                           : *type,
+                                            contents),
+              "container");
+        while (items-- > 0)
+                append_words(m, contents);
+        check(sd_bus_message_close_container(m), "container");
+}
+
+static void append_basic(sd_bus_message *m, char type) {
+        const char *word = next_word();
+        union {
+                uint8_t y;
+                int32_t i;
+                int64_t x;
+                double d;
+        } u = {.x = 0};
+
+        if (strchr("so", type)) { /* "-" is an empty string */
+                check(sd_bus_message_append_basic(m, type, strcmp(word, "-") == 0 ? "" : word),
+                      word);
+                return;
+        }
+        if (type == 'd')
+                u.d = strtod(word, NULL);
+        else if (strchr("xt", type))
+                u.x = strtoll(word, NULL, 10);
+        else if (type == 'y')
+                u.y = (uint8_t)strtoul(word, NULL, 10);
+        else
+                u.i = (int32_t)strtoll(word, NULL, 10);
+        check(sd_bus_message_append_basic(m, type, &u), word);
+}
+
+static void append_words(sd_bus_message *m, const char *signature) {
+        for (size_t n; *signature; signature += n) {
+                n = type_length(signature);
+                if (strchr("a({v", *signature))
+                        append_container(m, signature, n);
+                else
+                        append_basic(m, *signature);
+        }
+}
+
+/* text: a signature ("-": none) and words. */
+static void append_body(sd_bus_message *m, char *text) {
+        const char *signature = strtok(text, " ");
+
+        if (signature && strcmp(signature, "-") != 0)
+                append_words(m, signature);
 }
 
 /* --- the gate --------------------------------------------------------------------------------- */
@@ -78,20 +187,68 @@ static void answer_request(struct player *p, sd_bus_message *m) {
         }
 }
 
-static void answer_property(sd_bus_message *m) {
-        const char *interface, *name;
+static void answer_call(struct player *p, sd_bus_message *m) {
+        sd_bus_message *reply = NULL;
 
-        if (sd_bus_message_is_method_call(m, NULL, "Get")) {
-                check(sd_bus_message_read(m, "ss", &interface, &name), "read");
-                printf("get %s %s\n", interface, name);
-                check(sd_bus_reply_method_return(m, "v", "u", 4u), "reply");
-        } else {
-                check(sd_bus_message_read(m, "s", &interface), "read");
-                printf("get-all %s\n", interface);
-                check(sd_bus_reply_method_return(m, "a{sv}", 2, "version", "u", 4u, "Secret", "s",
-                                                 "host"),
+        printf("answered\n");
+        if (*p->next_error) {
+                check(sd_bus_reply_method_errorf(m, p->next_error, "as the test wants it"),
                       "reply");
+                *p->next_error = '\0';
+                return;
         }
+        check(sd_bus_message_new_method_return(m, &reply), "reply");
+        append_body(reply, p->next_body);
+        *p->next_body = '\0';
+        check(sd_bus_send(p->gate, reply, NULL), "reply");
+        sd_bus_message_unref(reply);
+}
+
+static void answer(struct player *p, sd_bus_message *m) {
+        const struct portal_method *method =
+                portal_find_method(sd_bus_message_get_interface(m), sd_bus_message_get_member(m));
+
+        if (method && (method->kind == PORTAL_IS_REQUEST || method->kind == PORTAL_LASTS))
+                answer_request(p, m);
+        else
+                answer_call(p, m);
+}
+
+static void answer_property(struct player *p, sd_bus_message *m) {
+        const char *interface, *name = NULL;
+
+        check(sd_bus_message_rewind(m, true), "rewind");
+        check(sd_bus_message_read(m, "s", &interface), "read");
+        if (sd_bus_message_is_method_call(m, NULL, "Get"))
+                check(sd_bus_message_read(m, "s", &name), "read");
+        if (strcmp(interface, p->absent) == 0)
+                check(sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_INTERFACE, "absent"),
+                      "reply");
+        else if (!name)
+                check(sd_bus_reply_method_return(m, "a{sv}", 2, "version", "u", p->version,
+                                                 "Secret", "s", "host"),
+                      "reply");
+        else if (strcmp(name, "version") == 0)
+                check(sd_bus_reply_method_return(m, "v", "u", p->version), "reply");
+        else
+                answer_call(p, m);
+}
+
+static bool is_property(sd_bus_message *m) {
+        return sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", NULL);
+}
+
+static void on_property(struct player *p, sd_bus_message *m) {
+        const char *interface, *name = "";
+
+        check(sd_bus_message_read(m, "s", &interface), "read");
+        if (sd_bus_message_is_method_call(m, NULL, "Get"))
+                check(sd_bus_message_read(m, "s", &name), "read");
+        printf("%s %s %s\n", *name ? "get" : "get-all", interface, name);
+        if (p->hold_properties && p->n_held < HELD_MAX)
+                p->held[p->n_held++] = sd_bus_message_ref(m);
+        else
+                answer_property(p, m);
 }
 
 static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *e) {
@@ -105,8 +262,12 @@ static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *
                 printf("close %s\n", strrchr(sd_bus_message_get_path(m), '/') + 1);
                 return 1;
         }
-        if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", NULL)) {
-                answer_property(m);
+        if (sd_bus_message_is_method_call(m, PORTAL_SESSION_IFACE, "Close")) {
+                printf("close-session %s\n", strrchr(sd_bus_message_get_path(m), '/') + 1);
+                return 1;
+        }
+        if (is_property(m)) {
+                on_property(p, m);
                 return 1;
         }
         printf("call %s %s\n", sd_bus_message_get_member(m), sd_bus_message_get_path(m));
@@ -115,7 +276,7 @@ static int on_message(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *
         if (p->hold && p->n_held < HELD_MAX)
                 p->held[p->n_held++] = sd_bus_message_ref(m);
         else
-                answer_request(p, m);
+                answer(p, m);
         return 1;
 }
 
@@ -125,10 +286,17 @@ static void do_hold(struct player *p, _unused_ char *args) {
         p->hold = true;
 }
 
+static void do_hold_properties(struct player *p, _unused_ char *args) {
+        p->hold_properties = true;
+}
+
 static void do_release(struct player *p, _unused_ char *args) {
-        p->hold = false;
+        p->hold = p->hold_properties = false;
         for (unsigned i = 0; i < p->n_held; i++) {
-                answer_request(p, p->held[i]);
+                if (is_property(p->held[i]))
+                        answer_property(p, p->held[i]);
+                else
+                        answer(p, p->held[i]);
                 sd_bus_message_unref(p->held[i]);
         }
         p->n_held = 0;
@@ -140,6 +308,30 @@ static void do_error(struct player *p, char *args) {
 
 static void do_handle(struct player *p, char *args) {
         (void)snprintf(p->next_handle, sizeof(p->next_handle), "%s", args);
+}
+
+/* body SIGNATURE WORD...: of the answer to the next plain call. */
+static void do_body(struct player *p, char *args) {
+        (void)snprintf(p->next_body, sizeof(p->next_body), "%s", args);
+}
+
+static void do_absent(struct player *p, char *args) {
+        (void)snprintf(p->absent, sizeof(p->absent), "%s", args);
+}
+
+static void do_version(struct player *p, char *args) {
+        p->version = (uint32_t)strtoul(args, NULL, 10);
+}
+
+/* signal PATH INTERFACE MEMBER SIGNATURE WORD... */
+static void do_signal(struct player *p, char *args) {
+        const char *path = strtok(args, " "), *interface = strtok(NULL, " ");
+        sd_bus_message *m = NULL;
+
+        check(sd_bus_message_new_signal(p->gate, &m, path, interface, strtok(NULL, " ")), "signal");
+        append_body(m, NULL);
+        check(sd_bus_send(p->gate, m, NULL), "send");
+        sd_bus_message_unref(m);
 }
 
 static sd_bus_message *new_response(struct player *p, const char *token) {
@@ -217,10 +409,21 @@ static const struct {
         const char *name;
         void (*fn)(struct player *p, char *args);
 } commands[] = {
-        {"hold", do_hold},     {"release", do_release},     {"error", do_error},
-        {"handle", do_handle}, {"respond", do_respond},     {"respond-badly", do_respond_badly},
-        {"call", do_call},     {"drop-gate", do_drop_gate}, {"drop-ipc", do_drop_ipc},
+        {"hold", do_hold},
+        {"release", do_release},
+        {"error", do_error},
+        {"handle", do_handle},
+        {"respond", do_respond},
+        {"respond-badly", do_respond_badly},
+        {"call", do_call},
+        {"drop-gate", do_drop_gate},
+        {"drop-ipc", do_drop_ipc},
         {"ipc", do_ipc},
+        {"body", do_body},
+        {"absent", do_absent},
+        {"version", do_version},
+        {"signal", do_signal},
+        {"hold-properties", do_hold_properties},
 };
 
 static void run_command(struct player *p, char *line) {
@@ -312,7 +515,7 @@ static void start_gate(struct player *p, int fd) {
 int main(int argc, char **argv) {
         struct ipc_portal_config config = {.abi = IPC_ABI};
         struct ipc_chan portal_end;
-        struct player p = {0};
+        struct player p = {.version = 4};
         int gate[2], fds[2];
         sigset_t child;
 

@@ -2,7 +2,7 @@
 """A host session without a screen: what a logged-in person's desktop offers a program.
 
 A message bus, the real xdg-desktop-portal with its document portal and permission store
-(started by name, as the bus's own activation would), and a file chooser that the test operates.
+(started by name, as the bus's own activation would), and a backend that the test operates.
 """
 
 import json
@@ -17,7 +17,7 @@ import urllib.parse
 
 from gi.repository import Gio, GLib
 
-from . import chooser
+from . import backend
 from .processes import Process, listens, wait_for
 
 LIBEXEC = "/usr/libexec"
@@ -37,7 +37,7 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 
 PORTAL_FILE = """[portal]
 DBusName={name}
-Interfaces=org.freedesktop.impl.portal.FileChooser
+Interfaces={interfaces}
 UseIn=sidebustest
 """
 
@@ -49,24 +49,33 @@ ACTIVATABLE = {
 }
 
 
-class Dialog:
-    """A file chooser that is open, or was."""
+class Call:
+    """What xdg-desktop-portal asked of the backend."""
 
-    def __init__(self, chooser_, event):
-        self._chooser = chooser_
+    def __init__(self, backend_, event):
+        self._backend = backend_
+        self.name = event["name"]  # "FileChooser.OpenFile"
         self.member = event["member"]
-        self.handle = event["handle"]
-        self.app_id = event["app_id"]
-        self.parent = event["parent"]
-        self.title = event["title"]
+        self.arguments = event
+        self.handle = event.get("handle")
+        self.app_id = event.get("app_id")
+        self.parent = event.get("parent")
+        self.title = event.get("title")
         self.options = {key: value for key, (_, value) in event["options"].items()}
         self.types = {key: kind for key, (kind, _) in event["options"].items()}
         self.closed = False  # the portal took it back
+
+
+class Dialog(Call):
+    """One that is open, or was."""
+
+    def __init__(self, backend_, event):
+        super().__init__(backend_, event)
         self.answered = False
 
     def answer(self, response=0, **results):
-        """Ends it.  results: name=(signature, value)."""
-        self._chooser.answer(self, response, results)
+        """Ends it.  results: name=(signature, value); """
+        self._backend.answer(self, response, results)
 
     def pick(self, *paths, **results):
         """Ends it as a person who picks these files (host paths, str or bytes) does."""
@@ -78,8 +87,8 @@ def path_uri(path):
     return "file://" + urllib.parse.quote_from_bytes(os.fsencode(path), safe="/")
 
 
-class Chooser:
-    """The runner's end of the scripted file chooser."""
+class Backend:
+    """The runner's end of the scripted desktop."""
 
     def __init__(self, start):
         """start(fd): starts the program with that end of the channel; a Process."""
@@ -89,15 +98,17 @@ class Chooser:
         self.unread = b""
         self.dialogs = []
         self.new = []
+        self.calls = []
+        self.new_calls = []
         self.events = []
-        wait_for("the file chooser", lambda: self._pump("ready"))
+        wait_for("the backend", lambda: self._pump("ready"))
 
     def _pump(self, event=None, handle=None, seconds=0.05):
-        """Reads what the chooser said; true when that event has come."""
+        """Reads what the backend said; true when that event has come."""
         if select.select([self.socket], [], [], seconds)[0]:
             data = self.socket.recv(1 << 20)
             if not data:
-                raise AssertionError("the file chooser ended:\n" + self.process.log())
+                raise AssertionError("the backend ended:\n" + self.process.log())
             lines = (self.unread + data).split(b"\n")
             self.unread = lines.pop()
             for line in lines:
@@ -111,17 +122,45 @@ class Chooser:
             dialog = Dialog(self, event)
             self.dialogs.append(dialog)
             self.new.append(dialog)
+        elif event["event"] == "call":
+            call = Call(self, event)
+            self.calls.append(call)
+            self.new_calls.append(call)
         elif event["event"] == "close":
             self.by_handle(event["handle"]).closed = True
 
     def by_handle(self, handle):
-        return next(d for d in reversed(self.dialogs) if d.handle == handle)
+        return next(d for d in reversed(self.dialogs + self.calls) if d.handle == handle)
+
+    def _send(self, **command):
+        self.socket.sendall(json.dumps(command).encode() + b"\n")
 
     def answer(self, dialog, response, results):
         dialog.answered = True
-        command = {"handle": dialog.handle, "response": response, "results": results}
-        self.socket.sendall(json.dumps(command).encode() + b"\n")
-        wait_for("the chooser to answer", lambda: self._pump("answered", dialog.handle))
+        self._send(command="answer", handle=dialog.handle, response=response, results=results)
+        wait_for("the backend to answer", lambda: self._pump("answered", dialog.handle))
+
+    def signal(self, interface, member, signature, *values, path="/org/freedesktop/portal/desktop"):
+        """Sends a signal, as the backend of that portal."""
+        self._send(command="signal", path=path, interface=interface, member=member,
+                   signature=signature, values=values)
+
+    def next_call(self, name, seconds=20.0, pump=None):
+        """The next call of that name that has no dialog."""
+        def arrived():
+            if pump:
+                pump()
+            self._pump(seconds=0.01)
+            return [c for c in self.new_calls if c.name == name]
+        call = wait_for(f"a call of {name}", arrived, seconds)[0]
+        self.new_calls.remove(call)
+        return call
+
+    def wait_session_closed(self, session, seconds=20.0):
+        """Until the portal has closed a session of the backend's."""
+        wait_for("the session to be closed", lambda: self._pump() or any(
+            e["event"] == "session-close" and e["session"] == session for e in self.events),
+            seconds)
 
     def next_dialog(self, seconds=20.0, pump=None):
         """The next dialog that opens; pump() is called while waiting."""
@@ -150,6 +189,7 @@ class Chooser:
         for dialog in self._open():
             self.answer(dialog, 2, {})
         self.new.clear()
+        self.new_calls.clear()
 
     def _open(self):
         return [d for d in self.dialogs if not d.closed and not d.answered]
@@ -207,23 +247,25 @@ def untangle(payload):
 class HostSession:
     """Started by its constructor; stop() leaves nothing."""
 
-    def __init__(self, directory, *, portal=True, activatable=False):
-        """portal: xdg-desktop-portal and the file chooser run.  activatable: the bus can start
-        xdg-desktop-portal by name."""
+    def __init__(self, directory, *, portal=True, activatable=False, libexec=LIBEXEC, without=()):
+        """portal: xdg-desktop-portal and the backend run.  activatable: the bus can start
+        xdg-desktop-portal by name.  libexec: where its programs are.  without: portals that
+        the backend does not have."""
         self.directory = directory
+        self.libexec = libexec
         for name in ("run", "home", "data/applications", "config", "state", "cache", "tmp",
                      "portals", "services"):
             os.makedirs(self.file(name), mode=0o700)
         self.address = "unix:path=" + self.file("run/bus")
         self.env = self._environment()
         self.chooser = self.portal = None
-        self._write_configuration(activatable)
+        self._write_configuration(activatable, without)
         self.daemon = Process(["dbus-daemon", "--config-file=" + self.file("bus.conf"), "--nofork",
                                "--nopidfile"], log=self.file("bus.log"), env=self.env)
         wait_for("the session bus", lambda: listens(self.file("run/bus")))
         self.bus = self.connect()
         if portal or activatable:
-            self.chooser = Chooser(self._start_chooser)
+            self.chooser = Backend(self._start_backend)
         if portal:
             self.start_portal()
 
@@ -250,16 +292,18 @@ class HostSession:
         with open(self.file(name), "w", encoding="utf-8") as f:
             f.write(text)
 
-    def _write_configuration(self, activatable):
+    def _write_configuration(self, activatable, without):
         self._write("bus.conf", BUS_CONFIG.format(socket=self.file("run/bus"),
                                                   services=self.file("services")))
-        self._write("portals/sidebustest.portal", PORTAL_FILE.format(name=chooser.NAME))
+        self._write("portals/sidebustest.portal", PORTAL_FILE.format(
+            name=backend.NAME, interfaces=";".join(
+                backend.IMPL + i for i in backend.INTERFACES if i not in without)))
         # Read since 1.17, and only there when XDG_DESKTOP_PORTAL_DIR is set.
         self._write("portals/portals.conf", "[preferred]\ndefault=sidebustest\n")
         for name, program in ACTIVATABLE.items():
             if name != DESKTOP or activatable:
                 self._write(f"services/{name}.service",
-                            f"[D-BUS Service]\nName={name}\nExec={LIBEXEC}/{program}\n")
+                            f"[D-BUS Service]\nName={name}\nExec={self.libexec}/{program}\n")
 
     def connect(self):
         """Another program's connection to the session bus."""
@@ -276,13 +320,23 @@ class HostSession:
         except GLib.Error:
             return None
 
-    def _start_chooser(self, fd):
-        return Process([sys.executable, "-B", chooser.__file__, str(fd)], env=self.env,
-                       log=self.file("chooser.log"), pass_fds=[fd])
+    def _start_backend(self, fd):
+        return Process([sys.executable, "-B", backend.__file__, str(fd)], env=self.env,
+                       log=self.file("backend.log"), pass_fds=[fd])
 
-    def start_portal(self):
-        self.portal = Process([LIBEXEC + "/xdg-desktop-portal", "-v"],
-                              log=self.file("portal.log"), env=self.env)
+    def pid_of(self, name):
+        """The process that owns a name, whoever started it."""
+        reply = self.bus.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                   "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+                                   GLib.Variant("(s)", (name,)), None, 0, 5000, None)
+        return reply.unpack()[0]
+
+    def start_portal(self, before=()):
+        """before: a command that execs what follows it."""
+        # The backend plays what is on the system bus, too.
+        env = {**self.env, "DBUS_SYSTEM_BUS_ADDRESS": self.address}
+        self.portal = Process([*before, self.libexec + "/xdg-desktop-portal", "-v"],
+                              log=self.file("portal.log"), env=env)
         wait_for("xdg-desktop-portal", lambda: self.owner(DESKTOP)
                  or (not self.portal.running() and self._fail("xdg-desktop-portal ended")))
 

@@ -20,7 +20,7 @@ static void check_log(const uint8_t *data, size_t n, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         _cleanup_free_ char *s = strndup((const char *)data, n), *escaped = NULL, *back = NULL;
-        _cleanup_free_ char *shown = NULL, *again = NULL, *path = NULL, *raw = NULL;
+        _cleanup_free_ char *shown = NULL, *again = NULL, *path = NULL, *raw = NULL, *lines = NULL;
         size_t max = n ? data[0] : 0;
 
         assert(s);
@@ -32,6 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         for (const char *p = shown; *p; p++)
                 assert((unsigned char)*p >= ' ' && *p != 0x7f);
         assert((again = escape_display(shown, max)) && strcmp(again, shown) == 0);
+        assert((lines = escape_lines(s, max)) && strlen(lines) <= max);
+        for (const char *p = lines; *p; p++)
+                assert(((unsigned char)*p >= ' ' && *p != 0x7f) || *p == '\n');
         path = uri_to_path(s);
         assert(!path || path[0] == '/');
         raw = uri_unescape((const char *)data, n);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Any body: what is written is of the table, within its limits, and rebuilds to itself. */
+/* Any body of any row: what is written is within its limits, and rebuilds to itself. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,22 +10,43 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static int keep(_unused_ void *u, const struct portal_value *v, const char *value, char **ret) {
-        if (v->role == PORTAL_HANDLE_TOKEN)
-                return 0;
+enum what { ARGS, OUT, RESULTS, SIGNAL };
+
+/* What one input is about: two bytes in front of the body. */
+struct subject {
+        enum what what;
+        const struct portal_method *method;
+        const struct portal_signal *signal;
+};
+
+static int keep(_unused_ void *u, _unused_ const struct portal_value *v, const char *value,
+                char **ret) {
         return (*ret = strdup(value)) ? 0 : -ENOMEM;
 }
 
-static int rebuild(const struct portal_method *method, bool results, sd_bus_message *in, char **ret,
+static int run(struct portal_rebuild *rb, const struct subject *s, sd_bus_message *in,
+               sd_bus_message *out) {
+        switch (s->what) {
+        case ARGS:
+                return portal_rebuild_args(rb, in, out);
+        case OUT:
+                return portal_rebuild_out(rb, in, out);
+        case RESULTS:
+                return portal_rebuild_results(rb, in, out);
+        default:
+                return portal_rebuild_values(rb, s->signal->args, s->signal->options, in, out);
+        }
+}
+
+static int rebuild(const struct subject *s, sd_bus_message *in, char **ret,
                    sd_bus_message **ret_out) {
-        struct portal_rebuild rb = {.method = method, .translate = keep};
+        struct portal_rebuild rb = {.method = s->method, .translate = keep};
         size_t size;
         FILE *f;
         int r = sd_bus_message_new_signal(sd_bus_message_get_bus(in), ret_out, "/x", "a.b", "c");
 
         assert(r >= 0);
-        r = results ? portal_rebuild_results(&rb, in, *ret_out)
-                    : portal_rebuild_args(&rb, in, *ret_out);
+        r = run(&rb, s, in, *ret_out);
         assert(r >= 0); /* no body is an error of ours */
         if (r > 0)
                 return r;
@@ -34,24 +55,36 @@ static int rebuild(const struct portal_method *method, bool results, sd_bus_mess
         return fclose(f);
 }
 
+static const char *subject_of(const uint8_t *data, struct subject *s,
+                              char signature[PORTAL_MAX_SIGNATURE]) {
+        s->what = (data[0] >> 1) % 4;
+        s->method = &portal_methods[data[1] % portal_n_methods];
+        s->signal = &portal_signals[data[1] % portal_n_signals];
+        if (s->what == RESULTS)
+                return "a{sv}";
+        return portal_signature(s->what == ARGS  ? s->method->args
+                                : s->what == OUT ? s->method->out
+                                                 : s->signal->args,
+                                signature);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *in = NULL, *once = NULL, *twice = NULL;
         _cleanup_free_ char *first = NULL, *second = NULL;
         static struct message_pipe pipe = {.raw = -1};
-        const struct portal_method *method;
-        bool results;
+        char buf[PORTAL_MAX_SIGNATURE];
+        const char *signature;
+        struct subject s;
 
-        if (n < 1 || n > MESSAGE_PIPE_MAX)
+        if (n < 2 || n > MESSAGE_PIPE_MAX)
                 return 0;
         if (!pipe.bus)
                 message_pipe_init(&pipe);
-        method = &portal_methods[(data[0] >> 2) % portal_n_methods];
-        results = data[0] & 2;
-        in = message_pipe_pass(&pipe, data[0] & 1 ? 'B' : 'l', results ? "a{sv}" : "ssa{sv}",
-                               data + 1, n - 1);
-        if (!in || rebuild(method, results, in, &first, &once) != 0)
+        signature = subject_of(data, &s, buf);
+        in = message_pipe_pass(&pipe, data[0] & 1 ? 'B' : 'l', signature, data + 2, n - 2);
+        if (!in || rebuild(&s, in, &first, &once) != 0)
                 return 0;
         assert(sd_bus_message_rewind(once, true) >= 0);
-        assert(rebuild(method, results, once, &second, &twice) == 0 && strcmp(first, second) == 0);
+        assert(rebuild(&s, once, &second, &twice) == 0 && strcmp(first, second) == 0);
         return 0;
 }

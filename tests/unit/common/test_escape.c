@@ -57,6 +57,14 @@ static void test_display(void) {
         check_display("abc", 0, "");
 }
 
+static void test_lines(void) {
+        _cleanup_free_ char *text = escape_lines("a\tb\n\nc\rd\xe2\x80\xae\n", 100);
+        _cleanup_free_ char *cut = escape_lines("a\n\xc3\xbc", 3);
+
+        CHECK_EQ_STR(text, "a b\n\ncd\n");
+        CHECK_EQ_STR(cut, "a\n");
+}
+
 static void test_display_invalid(void) {
         check_display("a\x80"
                       "b\xc3",
@@ -154,7 +162,7 @@ static void test_uri_unescape(void) {
 }
 
 TEST_MAIN({"log: every byte", test_log_bytes}, {"log: cut to size", test_log_cut},
-          {"log: ESCAPED", test_log_macro}, {"display: text", test_display},
+          {"log: ESCAPED", test_log_macro}, {"display: text", test_display}, {"lines", test_lines},
           {"display: invalid UTF-8", test_display_invalid},
           {"display: cut at a character", test_display_boundary}, {"uri to path", test_uri_to_path},
           {"uri to path: refused", test_uri_to_path_refused},

@@ -146,6 +146,44 @@ static void test_round_trip(void) {
         }
 }
 
+static void check_path(const char *item, const char *expect) {
+        _cleanup_free_ char *path = NULL;
+        int r = guest_path_of_item(DIR_ "/", item, &path);
+
+        CHECK_EQ_INT(r, expect ? 0 : GUEST_PATH_E_FORM);
+        if (r == 0)
+                CHECK_EQ_STR(path, expect);
+}
+
+static void test_paths(void) {
+        check_path("doc:7c/a%20b%25/%FF", DIR_ "/7c/a b%/\xff");
+        check_path("doc:7c/", NULL);
+        check_path("doc:7c/..", NULL);
+        check_path("doc:7c/a%2fb", NULL);
+        check_path("file:///etc/passwd", NULL);
+        check_path("7c/a", NULL);
+}
+
+static void check_from_gate(const char *path, const char *expect) {
+        _cleanup_free_ char *out = NULL;
+        int r = guest_path_from_gate(DIR_, path, &out);
+
+        CHECK_EQ_INT(r, expect ? 0 : GUEST_PATH_E_FORM);
+        if (r == 0)
+                CHECK_EQ_STR(out, expect);
+}
+
+static void test_from_gate(void) {
+        check_from_gate("7c/a%b/\xff", DIR_ "/7c/a%b/\xff");
+        check_from_gate("7c/", DIR_ "/7c");
+        check_from_gate("7c", NULL);
+        check_from_gate("", NULL);
+        check_from_gate("/etc/passwd", NULL);
+        check_from_gate("7c/../8", NULL);
+        check_from_gate("7c//x", NULL);
+        check_from_gate("xy/a", NULL);
+}
+
 static void test_dir(void) {
         static const char *const bad[] = {"", "run", "/run/..", "/../run", "/run/./x", "."};
         char longest[LIMIT_STRING_BYTES + 2];
@@ -161,4 +199,5 @@ static void test_dir(void) {
 }
 
 TEST_MAIN({"documents", test_documents}, {"foreign paths", test_foreign}, {"uris", test_uris},
-          {"bad uris", test_bad_uris}, {"round trip", test_round_trip}, {"directory", test_dir})
+          {"bad uris", test_bad_uris}, {"round trip", test_round_trip}, {"paths", test_paths},
+          {"paths from the gate", test_from_gate}, {"directory", test_dir})

@@ -71,5 +71,45 @@ static void test_gate(void) {
                 CHECK(!handle_is_gate(bad[i]));
 }
 
-TEST_MAIN({"token", test_token}, {"every byte of a token", test_token_bytes},
-          {"sender", test_sender}, {"path", test_path}, {"gate handle", test_gate})
+static void test_session(void) {
+        _cleanup_free_ char *path = handle_session_path(":1.42", "gtk7");
+
+        CHECK_EQ_STR(path, "/org/freedesktop/portal/desktop/session/1_42/gtk7");
+        CHECK(!handle_is_gate_session(path) && !handle_is_gate(path));
+        CHECK(handle_is_gate_session("/org/freedesktop/portal/desktop/session/vm/9f3c"));
+        CHECK(!handle_is_gate_session("/org/freedesktop/portal/desktop/session/vm/a/b"));
+        CHECK(!handle_is_gate_session("/org/freedesktop/portal/desktop/session/vm/"));
+        CHECK(!handle_is_gate_session("/org/freedesktop/portal/desktop/request/vm/9f3c"));
+}
+
+/* sender NULL: our own. */
+static void check_notification(const char *sender, const char *id, const char *expect) {
+        _cleanup_free_ char *gate_id = handle_notification(sender, id), *back = NULL;
+        const char *rest = NULL;
+
+        CHECK_EQ_STR(gate_id, expect);
+        CHECK_EQ_INT(handle_notification_parse(gate_id, &back, &rest), 0);
+        CHECK((back == NULL) == (sender == NULL));
+        if (sender)
+                CHECK_EQ_STR(back, sender);
+        CHECK_EQ_STR(rest, id);
+}
+
+/* Whatever a client calls its own, it is nobody else's. */
+static void test_notification(void) {
+        static const char *const bad[] = {"", "1.7", "a b/c", "1-7/x", ":1.7/x"};
+        const char *rest = NULL;
+        char *sender = NULL;
+
+        check_notification(":1.7", "mail", "1.7/mail");
+        check_notification(":1.7", "", "1.7/");
+        check_notification(":1.7", "/1.8/mail", "1.7//1.8/mail");
+        check_notification(NULL, "17", "/17");
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                CHECK_EQ_INT(handle_notification_parse(bad[i], &sender, &rest), HANDLE_E_FORM);
+        CHECK(!sender && !rest);
+}
+
+TEST_MAIN({"session", test_session}, {"notification", test_notification}, {"token", test_token},
+          {"every byte of a token", test_token_bytes}, {"sender", test_sender}, {"path", test_path},
+          {"gate handle", test_gate})

@@ -12,4 +12,12 @@ static void test_document_id(void) {
                 CHECK(!documents_id_is_valid(bad[i], strlen(bad[i])));
 }
 
-TEST_MAIN({"document ids", test_document_id})
+static void test_permissions(void) {
+        CHECK_EQ_INT(documents_permission("read"), DOCUMENTS_READ);
+        CHECK_EQ_INT(documents_permission("write"), DOCUMENTS_WRITE);
+        CHECK(documents_permission("grant-permissions") > DOCUMENTS_WRITE);
+        CHECK_EQ_INT(documents_permission("Read"), 0);
+        CHECK_EQ_INT(documents_permission(""), 0);
+}
+
+TEST_MAIN({"document ids", test_document_id}, {"permissions by name", test_permissions})

@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "tests/test.h"
@@ -232,6 +235,73 @@ static void test_spawn_missing(void) {
         CHECK_EQ_INT(errno, ENOENT);
 }
 
+static int listen_at(struct sockaddr_un *sa) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        *sa = (struct sockaddr_un){.sun_family = AF_UNIX};
+        (void)snprintf(sa->sun_path, sizeof(sa->sun_path), "%s/socket", top);
+        CHECK(bind(fd, (struct sockaddr *)sa, sizeof(*sa)) == 0 && listen(fd, 1) == 0);
+        return fd;
+}
+
+static unsigned count_fds_of(pid_t pid) {
+        char name[64];
+        unsigned n = 0;
+        DIR *d;
+
+        (void)snprintf(name, sizeof(name), "/proc/%d/fd", pid);
+        d = opendir(name);
+        CHECK(d != NULL);
+        for (struct dirent *e; d && (e = readdir(d));)
+                n += e->d_name[0] != '.';
+        if (d)
+                closedir(d);
+        return n;
+}
+
+static void test_connect_apart(void) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), pidfd = -1, hold = -1, server, accepted;
+        struct sockaddr_un sa;
+        struct pollfd pfd;
+        struct ucred peer = {0};
+        socklen_t n = sizeof(peer);
+        pid_t pid = -1;
+        char c = 0;
+
+        server = listen_at(&sa);
+        CHECK_EQ_INT(privop_connect_apart(fd, (struct sockaddr *)&sa, sizeof(sa), &pid, &pidfd, &hold), 0);
+        accepted = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+        CHECK(getsockopt(accepted, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0);
+        CHECK(peer.pid == pid && pid != getpid());
+        CHECK(write(fd, "x", 1) == 1 && read(accepted, &c, 1) == 1 && c == 'x');
+        /* It says that it has connected before it has closed everything else. */
+        for (unsigned k = 0; k < 1000 && count_fds_of(pid) != 1; k++)
+                (void)poll(NULL, 0, 10);
+        CHECK_EQ_INT(count_fds_of(pid), 1);
+        CHECK(kill(pid, SIGTERM) == 0);
+        pfd = (struct pollfd){.fd = pidfd, .events = POLLIN};
+        CHECK_EQ_INT(poll(&pfd, 1, 0), 0);
+        (void)close(hold);
+        CHECK(waitpid(pid, NULL, 0) == pid);
+        /* Its end is not that of the connection. */
+        CHECK(write(accepted, "y", 1) == 1 && read(fd, &c, 1) == 1 && c == 'y');
+        (void)close(pidfd);
+        (void)close(accepted);
+        (void)close(server);
+        (void)close(fd);
+}
+
+static void test_connect_nowhere(void) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), pidfd = -1, hold = -1;
+        struct sockaddr_un sa = {.sun_family = AF_UNIX, .sun_path = "/nonexistent/socket"};
+        pid_t pid;
+
+        CHECK_EQ_INT(privop_connect_apart(fd, (struct sockaddr *)&sa, sizeof(sa), &pid, &pidfd, &hold),
+                     -ENOENT);
+        CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+        (void)close(fd);
+}
+
 static int remove_tree(void) {
         char command[64];
 
@@ -247,4 +317,6 @@ TEST_MAIN({"a picked file: which links are followed", test_picked},
           {"a picked file: rights, and what the descriptor is", test_rights},
           {"a name to save to", test_parent}, {"a path inside a document", test_beneath},
           {"a child has exactly the descriptors it was given", test_spawn},
-          {"a program that is not there", test_spawn_missing}, {"the tree is removed", test_end})
+          {"a program that is not there", test_spawn_missing},
+          {"another process connects in our place", test_connect_apart},
+          {"it cannot connect", test_connect_nowhere}, {"the tree is removed", test_end})

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/notification.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+
+void notifications_done(struct notifications *n) {
+        for (size_t i = 0; i < ELEMENTSOF(n->issued); i++)
+                free(n->issued[i]);
+        *n = (struct notifications){0};
+}
+
+/* A bucket that is full at first and fills evenly: one a second, where the limit is 60. */
+bool notifications_take(struct notifications *n, uint64_t now) {
+        uint64_t fresh;
+
+        if (!n->started) {
+                n->started = true;
+                n->left = LIMIT_NOTIFICATIONS_VM;
+                n->refilled = now;
+        }
+        fresh = (now - n->refilled) * LIMIT_NOTIFICATIONS_VM / 60;
+        if (fresh > 0) {
+                n->refilled = now;
+                n->left = fresh >= LIMIT_NOTIFICATIONS_VM - n->left ? LIMIT_NOTIFICATIONS_VM
+                                                                    : n->left + (unsigned)fresh;
+        }
+        if (n->left == 0)
+                return false;
+        n->left--;
+        return true;
+}
+
+bool notifications_take_now(struct notifications *n) {
+        struct timespec now;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        return notifications_take(n, (uint64_t)now.tv_sec);
+}
+
+static char **find(const struct notifications *n, const char *id) {
+        for (size_t i = 0; i < ELEMENTSOF(n->issued); i++)
+                if (n->issued[i] && strcmp(n->issued[i], id) == 0)
+                        return (char **)&n->issued[i];
+        return NULL;
+}
+
+int notifications_issue(struct notifications *n, const char *id) {
+        char *copy;
+
+        if (find(n, id))
+                return 0;
+        copy = strdup(id);
+        if (!copy)
+                return -ENOMEM;
+        free(n->issued[n->next]);
+        n->issued[n->next] = copy;
+        n->next = (n->next + 1) % ELEMENTSOF(n->issued);
+        return 0;
+}
+
+void notifications_withdraw(struct notifications *n, const char *id) {
+        char **found = find(n, id);
+
+        if (!found)
+                return;
+        free(*found);
+        *found = NULL;
+}
+
+bool notifications_is_issued(const struct notifications *n, const char *id) {
+        return find(n, id) != NULL;
+}
+
+char *notification_id_to_host(const char *app_id, const char *id) {
+        char *s;
+
+        return asprintf(&s, "%s/%s", app_id, id) < 0 ? NULL : s;
+}
+
+const char *notification_id_from_host(const char *app_id, const char *host_id) {
+        size_t n = strlen(app_id);
+
+        return strncmp(host_id, app_id, n) == 0 && host_id[n] == '/' ? host_id + n + 1 : NULL;
+}

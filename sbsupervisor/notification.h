@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The notifications of this VM on the host: how many, and whose buttons may answer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/limits.h"
+
+struct notifications {
+        char *issued[LIMIT_NOTIFICATIONS_ISSUED]; /* ids on the gate; NULL: free */
+        unsigned next;                            /* which one goes for a newcomer */
+        unsigned left;                            /* that may still come ... */
+        uint64_t refilled;                        /* ... since this second of CLOCK_MONOTONIC */
+        bool started;
+};
+
+void notifications_done(struct notifications *n);
+
+/* Whether another may come at second now: LIMIT_NOTIFICATIONS_VM a minute. */
+bool notifications_take(struct notifications *n, uint64_t now);
+bool notifications_take_now(struct notifications *n);
+
+int notifications_issue(struct notifications *n, const char *id);
+void notifications_withdraw(struct notifications *n, const char *id);
+bool notifications_is_issued(const struct notifications *n, const char *id);
+
+/* "<app id>/<id>", a new string; PURE, as its reverse, which gives a part of host_id, or NULL. */
+char *notification_id_to_host(const char *app_id, const char *id);
+const char *notification_id_from_host(const char *app_id, const char *host_id);

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: MIT
+"""Calls, requests, sessions and signals over the gate, and how each ends.
+
+Closed by the guest, by the host, with its client, with the host's portal, with the VM; and floods."""
+
+import os
+import signal
+
+from rig.guest import PATH, REQUEST, GLib, error_name
+from rig.processes import wait_for
+from rig.sidebus import Sidebus
+from rig.world import PORTAL, SESSION, V, World, eventually
+
+LIMITS = "org.freedesktop.DBus.Error.LimitsExceeded"
+DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+
+
+def new_monitor(w):
+    """(the guest's handle, the backend's) of a session."""
+    handle, request = w.make_session("Inhibit.CreateMonitor", "(sa{sv})", "", {})
+    dialog = w.dialog("Inhibit.CreateMonitor")
+    dialog.answer(0)
+    assert request.wait() == (0, {"session_handle": handle}), request.responses
+    return handle, dialog.arguments["session"]
+
+
+def new_inhibitor(w):
+    request = w.request("Inhibit.Inhibit", "(sua{sv})", "", 1, {})
+    call = w.called("Inhibit.Inhibit")
+    assert request.wait() == (0, {})
+    return request, call
+
+
+def unknown(w, handle):
+    """The guest has no such session any more."""
+    return w.refused("Inhibit.QueryEndResponse", "(o)", handle)
+
+
+def test_session_closed_by_host(env):
+    """the host ends a session: Closed, once, to its client alone; its handle is nothing any more"""
+    w = World(env)
+    handle, host = new_monitor(w)
+    other, _ = new_monitor(w)
+    closed = w.listen(SESSION, "Closed", path=None)
+    elsewhere = w.listen(SESSION, "Closed", path=None, client=w.new_client())
+    for _ in range(2):
+        w.backend.signal("Session", "Closed", "", path=host)
+    assert eventually("Closed", lambda: closed)
+    assert unknown(w, handle).startswith("org.freedesktop.")
+    w.call("Inhibit.QueryEndResponse", "(o)", other)
+    w.called("Inhibit.QueryEndResponse")
+    assert closed == [({},)] and not elsewhere
+
+
+def test_session_client_leaves(env):
+    """a client leaves: its session and what it has in force end on the host, others' do not"""
+    w = World(env)
+    _, stays = new_monitor(w)
+    _, lasting = new_inhibitor(w)
+    leaves, w.client = w.client, w.new_client()
+    w.count = 100
+    other, host = new_monitor(w)
+    leaves.close()
+    w.backend.wait_session_closed(stays)
+    w.backend.wait_closed(lasting)
+    w.call("Inhibit.QueryEndResponse", "(o)", other)
+    assert w.called("Inhibit.QueryEndResponse").arguments["session"] == host
+
+
+def test_session_other_client(env):
+    """a session is its client's: another can neither use nor close it"""
+    w = World(env)
+    handle, host = new_monitor(w)
+    stranger = w.new_client()
+    for path, interface, member, body in (
+            (PATH, PORTAL + "Inhibit", "QueryEndResponse", V("(o)", (handle,))),
+            (handle, SESSION, "Close", None)):
+        try:
+            stranger.call(path, interface, member, body)
+            raise AssertionError(f"{member} of another's session")
+        except GLib.Error as e:
+            assert error_name(e).startswith("org.freedesktop."), e
+    w.call("Inhibit.QueryEndResponse", "(o)", handle)
+    assert w.called("Inhibit.QueryEndResponse").arguments["session"] == host
+    # A session of another portal is none of this one.
+    assert w.refused("GlobalShortcuts.ListShortcuts", "(oa{sv})", handle, {}) == DENIED
+
+
+def test_session_given_up(env):
+    """the request of a session is closed before its dialog is answered: no session is left"""
+    w = World(env)
+    handle, request = w.make_session("Inhibit.CreateMonitor", "(sa{sv})", "", {})
+    dialog = w.dialog("Inhibit.CreateMonitor")
+    request.close()
+    w.backend.wait_closed(dialog)
+    assert request.silent() and unknown(w, handle).startswith("org.freedesktop.")
+    # Refused by the person: none either.
+    handle, request = w.make_session("Inhibit.CreateMonitor", "(sa{sv})", "", {})
+    w.dialog("Inhibit.CreateMonitor").answer(1)
+    assert request.wait() == (1, {}) and unknown(w, handle).startswith("org.freedesktop.")
+
+
+def test_kinds_portal_restarts(env):
+    """the host's portal dies: Response 2, Closed, and afterwards all is new"""
+    session = env.own_session()
+    w = World(env, session)
+    handle, _ = new_monitor(w)
+    lasting, _ = new_inhibitor(w)
+    closed = w.listen(SESSION, "Closed", path=None)
+    request = w.request("Email.ComposeEmail", "(sa{sv})", "", {})
+    w.dialog("Email.ComposeEmail")
+    session.portal.kill()
+    assert request.wait() == (2, {})
+    assert eventually("Closed", lambda: closed) == [({},)]
+    assert unknown(w, handle).startswith("org.freedesktop.")
+    session.start_portal()
+    wait_for("the portal to be used again", lambda: w.client.get(PORTAL + "Inhibit", "version"))
+    assert unknown(w, handle).startswith("org.freedesktop.")
+    try:
+        lasting.close()
+        raise AssertionError("what was in force is closed")
+    except GLib.Error as e:
+        assert error_name(e).startswith("org.freedesktop."), e
+    new_monitor(w)
+    new_inhibitor(w)
+    assert len(closed) == 1
+
+
+def test_kinds_stop(env):
+    """the VM's instance stops: its dialogs, sessions and what is in force end on the host"""
+    w = World(env)
+    _, host = new_monitor(w)
+    _, lasting = new_inhibitor(w)
+    w.request("Email.ComposeEmail", "(sa{sv})", "", {})
+    dialog = w.dialog("Email.ComposeEmail")
+    env.to_close.remove(w.sidebus)
+    assert w.sidebus.stop() == 0
+    w.backend.wait_session_closed(host)
+    w.backend.wait_closed(lasting)
+    w.backend.wait_closed(dialog)
+
+
+def test_forged_signals(env):
+    """a stranger on the session bus sends the portal's signals: none reaches the guest"""
+    w = World(env)
+    monitor = env.closing(w.session.monitor())
+    handle, host = new_monitor(w)
+    w.call("Notification.AddNotification", "(sa{sv})", "mine", {})
+    sent = w.called("Notification.AddNotification").arguments["id"]
+    got = [w.listen(interface, member, path=None) for interface, member in (
+        (SESSION, "Closed"), (PORTAL + "Inhibit", "StateChanged"),
+        (PORTAL + "Notification", "ActionInvoked"), (PORTAL + "Settings", "SettingChanged"))]
+    victim = [m for m in monitor.messages() if m.get("member") == "CreateMonitor"][0]["sender"]
+    stranger = w.session.connect()
+    for to in (victim, None):
+        for path, interface, member, body in (
+                (host, SESSION, "Closed", V("(a{sv})", ({},))),
+                (PATH, PORTAL + "Inhibit", "StateChanged", V("(oa{sv})", (host, {}))),
+                (PATH, PORTAL + "Notification", "ActionInvoked", V("(ssav)", (sent, "a", []))),
+                (PATH, PORTAL + "Settings", "SettingChanged",
+                 V("(ssv)", ("org.freedesktop.appearance", "x", V("s", "forged"))))):
+            stranger.emit_signal(to, path, interface, member, body)
+    stranger.flush_sync(None)
+    # The true one comes behind them.
+    w.backend.signal("Settings", "SettingChanged", "ssv", "org.freedesktop.appearance",
+                     "color-scheme", ("u", 2))
+    eventually("the true signal", lambda: got[3])
+    assert [len(g) for g in got] == [0, 0, 0, 1] and got[3][0][2] == 2, got
+    w.call("Inhibit.QueryEndResponse", "(o)", handle)
+    stranger.close_sync(None)
+
+
+def test_flood_of_notifications(env):
+    """notifications: so many a minute, then an error and a line in the log; the rest goes on"""
+    w = World(env)
+    errors = set()
+    for client in (w.client, w.new_client(), w.new_client(), w.new_client()):
+        for n in range(40):
+            try:
+                w.call("Notification.AddNotification", "(sa{sv})", str(n), {}, client=client)
+            except GLib.Error as e:
+                errors.add(error_name(e))
+    assert errors == {LIMITS}, errors
+    w.sidebus.wait_log("AddNotification|notifications")
+    first = w.called("Notification.AddNotification")
+    shown = [c for c in w.backend.new_calls if c.name == first.name]
+    assert 30 <= len(shown) + 1 <= 64, len(shown)
+    w.call("Notification.RemoveNotification", "(s)", "0")
+    w.called("Notification.RemoveNotification")
+
+
+def test_flood_of_dialogs(env):
+    """dialogs open at once: so many of one VM, then an error and a line in the log"""
+    w = World(env)
+    opened, errors = [], set()
+    for client in [w.new_client() for _ in range(4)]:
+        for _ in range(12):
+            try:
+                w.request("Account.GetUserInformation", "(sa{sv})", "", {}, client=client)
+                opened.append(w.dialog("Account.GetUserInformation"))
+            except GLib.Error as e:
+                errors.add(error_name(e))
+    assert len(opened) == 32 and errors == {LIMITS}, (len(opened), errors)
+    w.sidebus.wait_log("too many dialogs")
+    for dialog in opened:
+        dialog.answer(1)
+    w.request("Account.GetUserInformation", "(sa{sv})", "", {})
+    w.dialog("Account.GetUserInformation").answer(1)
+
+
+def test_flood_of_sessions(env):
+    """sessions: so many, then an error; one that ends makes room"""
+    w = World(env)
+    sessions, error = [], None
+    while error is None and len(sessions) < 100:
+        w.count += 1
+        try:
+            handle, = w.call("Location.CreateSession", "(a{sv})",
+                             {"session_handle_token": V("s", f"s{w.count}")})
+            sessions.append(handle)
+        except GLib.Error as e:
+            error = error_name(e)
+    assert 0 < len(sessions) <= 32 and error == LIMITS, (len(sessions), error)
+    w.client.call(sessions[0], SESSION, "Close")
+    w.call("Location.CreateSession", "(a{sv})", {"session_handle_token": V("s", "again")})
+
+
+def test_copies_of_killed(env):
+    """copies of guest files, of an instance that was killed: gone with the next start"""
+    w = World(env)
+    w.request("OpenURI.OpenFile", "(sha{sv})", "", 0, {}, fds=[w.guest_file()])
+    w.dialog("AppChooser.ChooseApplication")
+    copy, = w.spooled()
+    env.to_close.remove(w.sidebus)
+    os.kill(w.sidebus.process.pid, signal.SIGKILL)
+    w.sidebus.kill()
+    assert os.path.exists(copy)
+    again = env.closing(Sidebus(env.build, w.sidebus.directory, w.session.env))
+    assert not os.path.exists(os.path.dirname(os.path.dirname(copy)))
+    assert again.process.running()
+
+
+def test_copies_too_large(env):
+    """a guest's file that is too large to copy is refused, and leaves nothing; others pass"""
+    w = World(env)
+    path = os.path.join(env.tmp, "large")
+    with open(path, "wb") as f:
+        f.truncate((256 << 20) + 1)
+    with open(path, "rb") as f:
+        assert w.refused("OpenURI.OpenFile", "(sha{sv})", "", 0, {},
+                         fds=[f.fileno()]) == PORTAL + "Error.InvalidArgument"
+    w.sidebus.wait_log("larger than what is left")
+    assert not w.spooled()
+    request = w.request("OpenURI.OpenFile", "(sha{sv})", "", 0, {}, fds=[w.guest_file()])
+    w.dialog("AppChooser.ChooseApplication").answer(1)
+    assert request.wait() == (1, {})
+
+
+def test_absent(env):
+    """what the host's desktop cannot do is not there: not in Introspect, no property, no method"""
+    session = env.own_session(without=("Print", "GlobalShortcuts"))
+    w = World(env, session)
+    text, = w.client.call(PATH, "org.freedesktop.DBus.Introspectable", "Introspect")
+    assert PORTAL + "Email" in text
+    for name in ("Print", "GlobalShortcuts"):
+        assert PORTAL + name not in text
+        try:
+            w.client.get(PORTAL + name, "version")
+            raise AssertionError(f"{name} has a version")
+        except GLib.Error as e:
+            assert error_name(e).startswith("org.freedesktop.DBus.Error."), e
+    assert w.refused("Print.PreparePrint", "(ssa{sv}a{sv}a{sv})", "", "T", {}, {}, {}) == \
+        "org.freedesktop.DBus.Error.UnknownMethod"
+
+
+def test_closed_twice(env):
+    """Close of what is closed is an error, and changes nothing"""
+    w = World(env)
+    request, call = new_inhibitor(w)
+    request.close()
+    w.backend.wait_closed(call)
+    try:
+        w.client.call(request.path, REQUEST, "Close")
+        raise AssertionError("closed twice")
+    except GLib.Error as e:
+        assert error_name(e).startswith("org.freedesktop.DBus.Error.Unknown"), e

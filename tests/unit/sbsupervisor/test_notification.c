@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/notification.h"
+
+#include <stdio.h>
+
+#include "common/cleanup.h"
+#include "tests/test.h"
+
+static unsigned take_all(struct notifications *n, uint64_t now) {
+        unsigned taken = 0;
+
+        while (taken < 1000 && notifications_take(n, now))
+                taken++;
+        return taken;
+}
+
+static void test_rate(void) {
+        struct notifications n = {0};
+
+        CHECK_EQ_INT(take_all(&n, 1000), LIMIT_NOTIFICATIONS_VM);
+        CHECK_EQ_INT(take_all(&n, 1000), 0);
+        CHECK_EQ_INT(take_all(&n, 1010), LIMIT_NOTIFICATIONS_VM / 6);
+        CHECK_EQ_INT(take_all(&n, 1010), 0);
+        CHECK_EQ_INT(take_all(&n, UINT64_MAX / 2), LIMIT_NOTIFICATIONS_VM);
+        notifications_done(&n);
+}
+
+static void test_issued(void) {
+        struct notifications n = {0};
+        char id[32];
+
+        CHECK(!notifications_is_issued(&n, "1.7/a"));
+        CHECK_EQ_INT(notifications_issue(&n, "1.7/a"), 0);
+        CHECK_EQ_INT(notifications_issue(&n, "1.7/a"), 0);
+        CHECK(notifications_is_issued(&n, "1.7/a"));
+        CHECK(!notifications_is_issued(&n, "1.7/"));
+        notifications_withdraw(&n, "1.7/a");
+        notifications_withdraw(&n, "1.7/a");
+        CHECK(!notifications_is_issued(&n, "1.7/a"));
+        /* The oldest goes for a newcomer. */
+        for (unsigned i = 0; i <= LIMIT_NOTIFICATIONS_ISSUED; i++) {
+                (void)snprintf(id, sizeof(id), "1.7/%u", i);
+                CHECK_EQ_INT(notifications_issue(&n, id), 0);
+        }
+        CHECK(notifications_is_issued(&n, id));
+        CHECK(notifications_is_issued(&n, "1.7/2"));
+        CHECK(!notifications_is_issued(&n, "1.7/0"));
+        notifications_done(&n);
+        CHECK(!notifications_is_issued(&n, id));
+}
+
+static void test_ids(void) {
+        static const char *const strange[] = {"", "/", "1.7/", "1.7/a/b", "org.x/1.7/a", "ä\n"};
+
+        for (size_t i = 0; i < ELEMENTSOF(strange); i++) {
+                _cleanup_free_ char *host = notification_id_to_host("org.sidebus.vm.x", strange[i]);
+
+                CHECK_EQ_STR(notification_id_from_host("org.sidebus.vm.x", host), strange[i]);
+                CHECK(!notification_id_from_host("org.sidebus.vm", host));
+                CHECK(!notification_id_from_host("org.sidebus.vm.xy", host));
+        }
+        CHECK(!notification_id_from_host("org.sidebus.vm.x", "org.sidebus.vm.x"));
+        CHECK(!notification_id_from_host("org.sidebus.vm.x", ""));
+}
+
+TEST_MAIN({"so many a minute, at once or one by one", test_rate},
+          {"only what was issued, and not withdrawn, is known; the oldest go", test_issued},
+          {"an id on the host is of this VM alone, and comes back as it was", test_ids})

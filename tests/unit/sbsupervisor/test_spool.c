@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/spool.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "tests/test.h"
+
+static void test_names(void) {
+        static const struct {
+                const char *path, *expected;
+        } rows[] = {
+                {"/tmp/a file.pdf", "a file.pdf"},
+                {"/memfd:letter (deleted)", "memfd:letter"},
+                {"/tmp/.bashrc", "_bashrc"},
+                {"/tmp/..", "_."},
+                {"/tmp/", "file"},
+                {"", "file"},
+                {"/x/a\xe2\x80\xae\nb", "a b"},
+                {"/x/\xff\xfe", "file"},
+        };
+        char longest[2 * NAME_MAX];
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                _cleanup_free_ char *name = spool_name(rows[i].path);
+
+                CHECK_EQ_STR(name, rows[i].expected);
+        }
+        memset(longest, 'x', sizeof(longest));
+        longest[sizeof(longest) - 1] = '\0';
+        {
+                _cleanup_free_ char *name = spool_name(longest);
+
+                CHECK_EQ_INT(strlen(name), NAME_MAX);
+        }
+}
+
+struct place {
+        char dir[64], inside[80];
+        struct spool spool;
+};
+
+static void place_init(struct place *p) {
+        (void)strcpy(p->dir, "/tmp/sb-spool-XXXXXX");
+        CHECK(mkdtemp(p->dir) != NULL);
+        (void)snprintf(p->inside, sizeof(p->inside), "%s/spool", p->dir);
+        CHECK_EQ_INT(spool_init(&p->spool, p->dir), 0);
+}
+
+static void place_done(struct place *p) {
+        spool_done(&p->spool);
+        CHECK(access(p->inside, F_OK) < 0);
+        CHECK_EQ_INT(rmdir(p->dir), 0);
+}
+
+static int content(const char *text) {
+        int fd = memfd_create("letter.txt", MFD_CLOEXEC);
+
+        CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+        return fd;
+}
+
+static void test_copy(void) {
+        struct place p;
+        struct spool_file *f = NULL;
+        _cleanup_close_ int fd = content("text"), copy = -1;
+        char buf[16] = "";
+        struct stat st;
+
+        place_init(&p);
+        CHECK_EQ_INT(spool_copy(&p.spool, fd, &f, &copy), 0);
+        CHECK_EQ_STR(f->name, "memfd:letter.txt");
+        CHECK_EQ_INT(read(copy, buf, sizeof(buf)), 4);
+        CHECK_EQ_STR(buf, "text");
+        CHECK(fstat(copy, &st) == 0 && (st.st_mode & 07777) == 0400);
+        CHECK_EQ_INT(p.spool.bytes, 4);
+        spool_release(&p.spool, f, false);
+        CHECK_EQ_INT(p.spool.bytes, 0);
+        place_done(&p);
+}
+
+static void test_refused(void) {
+        _cleanup_close_ int directory = open("/", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int device = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int path = open("/etc/passwd", O_PATH | O_CLOEXEC);
+        _cleanup_close_ int large = content(""), copy = -1;
+        const int fds[] = {directory, device, path};
+        struct spool_file *f = NULL;
+        struct place p;
+
+        place_init(&p);
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                CHECK_EQ_INT(spool_copy(&p.spool, fds[i], &f, &copy), SPOOL_E_KIND);
+        CHECK_EQ_INT(ftruncate(large, (off_t)LIMIT_SPOOL_BYTES + 1), 0);
+        CHECK_EQ_INT(spool_copy(&p.spool, large, &f, &copy), SPOOL_E_FULL);
+        CHECK(f == NULL && copy < 0);
+        place_done(&p);
+}
+
+/* What is in use stays, whatever comes; of what is kept, the oldest go. */
+static void test_room(void) {
+        struct place p;
+        struct spool_file *first = NULL, *f = NULL;
+        _cleanup_close_ int fd = content("x");
+
+        place_init(&p);
+        for (unsigned i = 0; i < LIMIT_SPOOL_FILES; i++) {
+                _cleanup_close_ int copy = -1;
+
+                CHECK_EQ_INT(spool_copy(&p.spool, fd, &f, &copy), 0);
+                first = first ?: f;
+        }
+        {
+                _cleanup_close_ int copy = -1;
+                struct spool_file *more = NULL;
+
+                CHECK_EQ_INT(spool_copy(&p.spool, fd, &more, &copy), SPOOL_E_FULL);
+                spool_release(&p.spool, f, true);
+                CHECK_EQ_INT(spool_copy(&p.spool, fd, &more, &copy), 0);
+                CHECK(more == f && first->in_use);
+        }
+        CHECK_EQ_INT(p.spool.bytes, LIMIT_SPOOL_FILES);
+        place_done(&p);
+}
+
+static void test_sweep(void) {
+        struct place p;
+        struct spool_file *f = NULL;
+        _cleanup_close_ int fd = content("x"), copy = -1;
+
+        place_init(&p);
+        CHECK_EQ_INT(spool_copy(&p.spool, fd, &f, &copy), 0);
+        CHECK_EQ_INT(access(p.inside, F_OK), 0);
+        spool_sweep(p.dir);
+        CHECK(access(p.inside, F_OK) < 0);
+        spool_sweep(p.dir);
+        place_done(&p);
+}
+
+TEST_MAIN({"a file's name is fit for a directory of ours, and to be shown", test_names},
+          {"a copy is whole, read only, and goes", test_copy},
+          {"no directory, no device, nothing too large", test_refused},
+          {"what is in use stays, the oldest of the rest go for a newcomer", test_room},
+          {"what a killed instance left is removed", test_sweep})
