@@ -201,7 +201,7 @@ int state_open(struct state *s, const struct config *c) {
 void state_close(struct state *s) {
         /* Without an app-id it was refused: it is not ours. */
         if (s->lock_fd >= 0 && s->config->disposable && s->app_id[0]) {
-                desktop_entry_remove(s->app_id);
+                (void)desktop_entry_remove(s->app_id);
                 remove_state_dir(s->config->state_dir);
         }
         (void)fd_close(s->lock_fd);

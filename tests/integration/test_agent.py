@@ -796,7 +796,7 @@ def test_socket_activation(env):
         stream = env.closing(host.accept())
         program.sendall(b"hello")
         assert read_exactly(stream, 5) == b"hello"
-    assert notify.has("READY=1")
+    wait_for("READY=1", lambda: notify.has("READY=1"))  # a thread of ours reads it
     assert process.stop() == 0
     assert all(os.path.exists(path) for path in paths)
 

@@ -313,7 +313,10 @@ class Backend:
         self.connection.send_message(message)
 
     def on_command(self, fd, condition):
-        data = os.read(fd, 65536) if condition & GLib.IO_IN else b""
+        try:
+            data = os.read(fd, 65536) if condition & GLib.IO_IN else b""
+        except ConnectionResetError:  # the test has left without reading all that was said
+            data = b""
         if not data:
             self.loop.quit()
             return False
