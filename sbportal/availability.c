@@ -12,33 +12,19 @@
 
 #define PROPERTIES "org.freedesktop.DBus.Properties"
 
-int availability_init(struct availability *a, struct translator *t) {
-        *a = (struct availability){.rows = calloc(portal_n_interfaces, sizeof(*a->rows))};
-        if (!a->rows)
+int availability_init(struct availability *a) {
+        *a = (struct availability){.versions = calloc(portal_n_interfaces, sizeof(*a->versions))};
+        if (!a->versions)
                 return -ENOMEM;
-        for (size_t i = 0; i < portal_n_interfaces; i++) {
-                a->rows[i].t = t;
+        for (size_t i = 0; i < portal_n_interfaces; i++)
                 if (portal_interfaces[i].local)
-                        a->rows[i].version = portal_interfaces[i].version;
-        }
+                        a->versions[i] = portal_interfaces[i].version;
         return 0;
 }
 
-static void stop(struct availability *a) {
-        for (size_t i = 0; a->rows && i < portal_n_interfaces; i++)
-                a->rows[i].slot = sd_bus_slot_unref(a->rows[i].slot);
-        a->pending = 0;
-}
-
 void availability_done(struct availability *a) {
-        stop(a);
-        free(TAKE_PTR(a->rows));
-}
-
-uint32_t availability_version(const struct availability *a, const char *interface) {
-        const struct portal_interface *i = portal_find_interface(interface);
-
-        return i ? a->rows[i - portal_interfaces].version : 0;
+        a->slot = sd_bus_slot_unref(a->slot);
+        free(TAKE_PTR(a->versions));
 }
 
 /* "version" in the answer to GetAll; 0: there is none. */
@@ -73,55 +59,56 @@ static uint32_t version_of(const struct portal_interface *i, sd_bus_message *ans
         return version < i->version ? version : i->version;
 }
 
+static int ask_from(struct translator *t, size_t i);
+
 static int on_answer(sd_bus_message *answer, void *userdata, _unused_ sd_bus_error *error) {
-        struct availability_row *row = userdata;
-        struct translator *t = row->t;
+        struct translator *t = userdata;
         struct availability *a = &t->availability;
         int r;
 
-        row->slot = sd_bus_slot_unref(row->slot);
-        row->version = version_of(&portal_interfaces[row - a->rows], answer, &a->failed);
-        if (--a->pending > 0)
-                return 1;
-        a->known = !a->failed;
-        r = describe_waiting(t);
-        return r < 0 ? translator_fail(t, r, "cannot tell a guest what there is") : 1;
+        a->slot = sd_bus_slot_unref(a->slot);
+        a->versions[a->asked] = version_of(&portal_interfaces[a->asked], answer, &a->failed);
+        r = ask_from(t, a->asked + 1);
+        return r < 0 ? translator_fail(t, r, "cannot learn what there is") : 1;
 }
 
 static int ask(struct translator *t, size_t i) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        struct availability_row *row = &t->availability.rows[i];
         int r;
 
         r = sd_bus_message_new_method_call(t->gate.bus, &m, NULL, PORTAL_PATH, PROPERTIES,
                                            "GetAll");
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", portal_interfaces[i].name);
-        if (r >= 0)
-                r = bus_source_call(&t->gate, &row->slot, m, on_answer, row);
-        if (r == 0)
-                t->availability.pending++;
+        if (r < 0)
+                return r;
+        t->availability.asked = i;
+        r = bus_source_call(&t->gate, &t->availability.slot, m, on_answer, t);
         return r < 0 ? r : 0; /* of a gate that is gone, nobody waits for an answer */
 }
 
-int availability_learn(struct translator *t) {
-        struct availability *a = &t->availability;
-        int r = 0;
+/* The next one from i on, or it is all known. */
+static int ask_from(struct translator *t, size_t i) {
+        while (i < portal_n_interfaces && portal_interfaces[i].local)
+                i++;
+        if (i < portal_n_interfaces)
+                return ask(t, i);
+        t->availability.known = !t->availability.failed;
+        return describe_waiting(t);
+}
 
-        if (a->pending > 0)
+int availability_learn(struct translator *t) {
+        if (t->availability.slot)
                 return 0;
-        a->failed = false;
-        for (size_t i = 0; i < portal_n_interfaces && r == 0; i++)
-                if (!portal_interfaces[i].local)
-                        r = ask(t, i);
-        return r;
+        t->availability.failed = false;
+        return ask_from(t, 0);
 }
 
 int availability_forget(struct translator *t) {
         struct availability *a = &t->availability;
-        bool waited_for = a->pending > 0;
+        bool waited_for = a->slot;
 
-        stop(a);
+        a->slot = sd_bus_slot_unref(a->slot);
         a->known = false;
         return waited_for ? availability_learn(t) : 0;
 }

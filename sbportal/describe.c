@@ -10,19 +10,14 @@ static int answer(struct translator *t, sd_bus_message *m, const char *path,
                   const struct object *o) {
         const char *paths[OBJECT_PATHS];
         size_t n = object_paths(t, sd_bus_message_get_sender(m), paths);
-        _cleanup_free_ uint32_t *versions = calloc(portal_n_interfaces, sizeof(*versions));
         struct introspect what = {
                 .kind = o->kind,
                 .portal = o->portal,
                 .service = o->service,
-                .versions = versions,
+                .versions = t->availability.versions,
         };
         _cleanup_free_ char *xml = NULL;
 
-        if (!versions)
-                return -ENOMEM;
-        for (size_t i = 0; i < portal_n_interfaces; i++)
-                versions[i] = t->availability.rows[i].version;
         xml = introspect_xml(&what, path, paths, n);
         return xml ? reply_string(&t->vm, m, 's', xml) : -ENOMEM;
 }
@@ -45,11 +40,10 @@ int describe(struct translator *t, sd_bus_message *m, const struct object *o) {
         if (r < 0)
                 return r;
         c->introspect = strdup(sd_bus_message_get_path(m));
-        r = c->introspect ? availability_learn(t) : -ENOMEM;
-        if (r < 0)
-                return r;
+        if (!c->introspect)
+                return -ENOMEM;
         (void)TAKE_PTR(c); /* until describe_waiting() */
-        return 0;
+        return availability_learn(t);
 }
 
 int describe_waiting(struct translator *t) {

@@ -16,7 +16,7 @@ int translator_init(struct translator *t, int take_ipc_fd) {
                 .vm_fd = -1,
                 .gate_fd = -1,
         };
-        r = availability_init(&t->availability, t);
+        r = availability_init(&t->availability);
         return r < 0 ? r : sd_event_new(&t->event);
 }
 

@@ -2,11 +2,12 @@
 """sbportal in a guest's hands: the gate itself, asked for what it must not give."""
 
 import os
+import re
 import socket
 
 from gi.repository import Gio
 
-from rig import rogue_portal
+from rig import backend, rogue_portal
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, pump
 from rig.processes import scale, wait_for
 
@@ -354,6 +355,66 @@ def test_gate_files(env):
     assert call("OpenURI", "OpenFile", "(sha{sv})", "", 0, {}, path=secret) is None
     uri = env.dialog().options["uri"]
     assert "/spool/" in uri, uri
+
+
+# One value of each type that a row has; of "s" and "o" some that mean something elsewhere.
+VALUES = {"s": ["", "/", "x" * 5000, "http://u:p@h/", ":1.0", "demo/1"], "o": ["/", PATH],
+          "u": [0, 2 ** 32 - 1], "b": [True], "i": [-1], "t": [2 ** 64 - 1], "h": [0],
+          "ay": [b"", b"abc", b"1/x\0", b"../etc\0", b"\0\0"], "as": [[], ["", "x"] * 200],
+          "a{sv}": [{}, {"title": GLib.Variant("s", "\x1b" * 900), "": GLib.Variant("s", ""),
+                         "handle_token": GLib.Variant("s", "../x"),
+                         "current_folder": GLib.Variant("ay", b"1/..\0"),
+                         "buttons": GLib.Variant("aa{sv}", [{}] * 300)}],
+          "a(sa{sv})": [[], [("", {})] * 300]}
+
+
+def rows_of(source):
+    """(interface, member, signature) of each method of docs/PORTALS.md."""
+    interface = None
+    with open(os.path.join(source, "docs/PORTALS.md"), encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("## "):
+                interface = line.split()[1]
+            match = re.match(r"\| (\w+)\((\S*)\) ?[→|]", line)
+            if match:
+                yield interface, match[1], match[2]
+
+
+def test_gate_garbage(env):
+    """every method with values that it is not for, and with other arguments: answered, and no harm"""
+    gate = open_gate(env, config="[Portals]\nDefault=allow\n")
+    answers, rows = [], list(rows_of(env.source))
+    assert len(rows) > 50, rows
+
+    def send(interface, member, kind, values, fds):
+        gate.bus.call_with_unix_fd_list(
+            None, PATH, interface, member, GLib.Variant(kind, values), None,
+            Gio.DBusCallFlags.NONE, -1, fds, None, lambda *_: answers.append(member))
+
+    count = 0
+    for interface, member, kind in rows:
+        kinds = backend.split(kind)
+        for n in range(6):
+            fds = Gio.UnixFDList.new()
+            with open("/dev/null" if n % 2 else "/etc/hostname", "rb") as f:
+                fds.append(f.fileno())
+            values = tuple(VALUES[k][n % len(VALUES[k])] for k in kinds)
+            send(interface, member, f"({kind})", values, fds)
+            count += 1
+        send(interface, member, "(sv)", ("", GLib.Variant("a{sv}", {})), None)
+        count += 1
+        # Nothing stays open that would be in the way of what follows.
+        for dialog in list(env.chooser.opened()):
+            dialog.answer(2)
+        env.chooser.new.clear()
+        wait_for("the answers", lambda: pump() or env.chooser.opened() or len(answers) == count)
+        for dialog in list(env.chooser.opened()):
+            dialog.answer(2)
+        env.chooser.new.clear()
+    wait_for("all answers", lambda: pump() or len(answers) == count)
+    handle = gate.ask()
+    env.dialog().answer(1)
+    assert gate.response(handle)[0] == 1 and env.session.portal.running()
 
 
 def test_gate_left(env):
