@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a test function of tests/vm gets: env.
 
-  env.desktop(release)     a Desktop, booted on first use, which lives to the end of the file
+  env.desktop(release)     a Desktop, booted on first use, which lives to the end of the file;
+                           release: a Debian, this machine's own if none is said
   env.vm(desktop, name, …) a VM on it, likewise; what follows is for the VM's constructor
   env.l1(desktop, name, …) a VM that is a host itself: both packages, no instance serves it
   env.chooser, env.dialog  as in environment.py, of the desktop that was asked for last
@@ -18,7 +19,7 @@ from . import linux
 from .container import own_mounts
 from .desktop import Desktop, Packages
 from .environment import Env
-from .images import Images
+from .images import Images, machine_release
 from .vm import VM, Layers
 
 
@@ -37,7 +38,8 @@ class VmEnv(Env):
         self.last = None
         self.told = {}  # how much of each log there was when the test began
 
-    def desktop(self, release="bookworm"):
+    def desktop(self, release=None):
+        release = release or machine_release()
         if release not in self.desktops:
             self.desktops[release] = Desktop(
                 self.images, release, os.path.join(self.directory(), release),

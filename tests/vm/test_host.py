@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A person on Debian 12 and a VM: installed from the packages, used as users do.
+"""A person on this machine's Debian and a VM: installed from the packages, used as users do.
 
 The tests stand in an order: they share the boots of two VMs, "web" and "other".
 """
@@ -17,7 +17,7 @@ DIRECT = GET_VERSION.replace("--user", "--address=unix:path={}")
 
 
 def the_desktop(env):
-    return env.desktop(release="bookworm")
+    return env.desktop()
 
 
 def web(env, ready=True):
