@@ -38,7 +38,7 @@ BASE = ("systemd", "systemd-sysv", "dbus", "dbus-bin", "dbus-user-session", "lib
         "python3-dbus", "gir1.2-glib-2.0", "gir1.2-gtk-3.0", "libglib2.0-bin", "xvfb",
         "fonts-dejavu-core", "xdg-desktop-portal", "fuse3", "libseccomp2", "libcap-ng0",
         "libdbus-1-3", "libsystemd0")
-GUEST = (*BASE, "udev", "qemu-guest-agent", "python3-pyqt5",
+GUEST = (*BASE, "udev", "qemu-guest-agent", "gir1.2-gtk-4.0", "python3-pyqt5",
          "qt5-xdgdesktopportal-platformtheme")
 DESKTOP = (*BASE, "qemu-system-x86", "xdg-desktop-portal-gtk", "xdotool", "imagemagick",
            "openbox", "xterm", "adwaita-icon-theme", "fonts-cantarell", "virtiofsd?")
