@@ -202,6 +202,13 @@ def test_gtk(env):
     programs.uses_chooser(vm, desktop, "GTK", "gtk_chooser.py")
 
 
+def test_gtk4(env):
+    """GTK 4's own file chooser: open, open several, save, a directory, cancel"""
+    vm, desktop = web(env)
+    programs.start_screen(vm)
+    programs.uses_chooser(vm, desktop, "GTK4", "gtk4_chooser.py")
+
+
 def test_qt(env):
     """Qt 5's own file chooser: open, open several, save, a directory, cancel"""
     vm, desktop = web(env)

@@ -35,6 +35,13 @@ def test_gtk(env):
     programs.uses_chooser(vm, vm.desktop, "GTK", "gtk_chooser.py")
 
 
+def test_gtk4(env):
+    """GTK 4's own file chooser: open, open several, save, a directory, cancel"""
+    vm = web(env)
+    programs.start_screen(vm)
+    programs.uses_chooser(vm, vm.desktop, "GTK4", "gtk4_chooser.py")
+
+
 def test_qt(env):
     """Qt 5's own file chooser: open, open several, save, a directory, cancel"""
     vm = web(env)
