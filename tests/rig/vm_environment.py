@@ -10,7 +10,8 @@
   env.tmp, env.build, env.source, env.closing(x)   as in environment.py
 
 What runs is kept after a test that failed, too: a boot is dear.  A VM whose QEMU has ended is
-started again when a test asks for it.
+started again when a test asks for it.  A desktop or a VM that did not come up is not tried again:
+the tests that ask for it fail at once, for that reason.
 """
 
 import os
@@ -35,15 +36,22 @@ class VmEnv(Env):
         self.layers = Layers(os.path.join(self.root, "layers"), self.images, self.packages, source)
         self.desktops = {}
         self.vms = {}
+        self.lost = {}  # desktops that did not come up: why
         self.last = None
         self.told = {}  # how much of each log there was when the test began
 
     def desktop(self, release=None):
         release = release or machine_release()
+        assert release not in self.lost, \
+            f"the desktop {release} did not come up before: {self.lost[release]}"
         if release not in self.desktops:
-            self.desktops[release] = Desktop(
-                self.images, release, os.path.join(self.directory(), release),
-                packages=self.packages, source=self.source, layers=self.layers.directory)
+            try:
+                self.desktops[release] = Desktop(
+                    self.images, release, os.path.join(self.directory(), release),
+                    packages=self.packages, source=self.source, layers=self.layers.directory)
+            except Exception as e:
+                self.lost[release] = str(e) or type(e).__name__
+                raise
         self.last = self.desktops[release]
         return self.last
 
@@ -53,13 +61,17 @@ class VmEnv(Env):
     def l1(self, desktop, name, **arguments):
         return self._vm(desktop, name, layers=self.layers.host(), sidebus=False, **arguments)
 
-    def _vm(self, desktop, name, **arguments):
+    def _vm(self, desktop, name, ready=True, **arguments):
         key = (desktop.release, name)
         if key not in self.vms:
             self.vms[key] = VM(desktop, name, **arguments)
-        elif not self.vms[key].running():
-            self.vms[key].start()
+        if not self.vms[key].running():
+            self.vms[key].start(ready)
         return self.vms[key]
+
+    @property
+    def boots(self):
+        return sum(vm.boots for vm in self.vms.values())
 
     @property
     def chooser(self):
