@@ -132,6 +132,12 @@ check: packages-check ## install what is missing, run every test; the last line 
 	@$(MAKE) --no-print-directory tests $(if $(SAN),,deb) SAN=$(SAN) O=$(if $(SAN),$(patsubst %/san,%,$(O)),$(O))
 	@tests/run $(O)
 
+.PHONY: screenshot
+screenshot: packages-check ## take docs/screenshot.png anew, by the VM test that makes it
+	@$(MAKE) --no-print-directory tests deb
+	@tests/run $(O) test_screen_picked
+	cp $(O)/screenshot.png docs/screenshot.png
+
 # --- many ends of a VM, one instance: as root, half an hour -----------------------------------------
 SOAK_ROUNDS ?= 20
 .PHONY: soak
@@ -239,7 +245,8 @@ lintian: deb ## what lintian says about the packages
 
 .PHONY: clean help
 clean: ## remove what was built (downloads under build/ too)
-	rm -rf $(O)
+	rm -rf --one-file-system $(O) 2>/dev/null || \
+	  { echo 'The rest is of the VM tests, and is root'"'"'s:'; sudo rm -rf --one-file-system $(O); }
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 

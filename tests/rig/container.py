@@ -19,6 +19,7 @@ from .processes import Done, descendants, scale, status, wait_for
 from .sidebus import Notifying
 
 CGROUP = "sidebus-test"
+PROPAGATE = "/run/systemd/nspawn/propagate"  # of nspawn's own, for each container
 # A program in a cgroup: the directories, then --, then the command.
 IN_CGROUP = ('while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit; shift; done; shift; '
              'exec "$@"')
@@ -46,16 +47,17 @@ def _cgroups():
 
 
 def remove_stale():
-    """Cgroups of containers whose maker was killed too hard to clean up."""
-    for parent in _cgroups():
-        for name in os.listdir(parent):
-            match = re.fullmatch(CGROUP + r"-(\d+)-.*", name)
+    """What is left of containers whose maker was killed too hard to clean up."""
+    for parent, prefix in (*((cgroup, CGROUP) for cgroup in _cgroups()), (PROPAGATE, "sb")):
+        for name in os.listdir(parent) if os.path.isdir(parent) else ():
+            match = re.fullmatch(prefix + r"-(\d+)-.*", name)
             if match and status(int(match[1])) is None:
                 _remove_tree(os.path.join(parent, name))
 
 
-def _remove_tree(cgroup):
-    for top, _, _ in os.walk(cgroup, topdown=False):
+def _remove_tree(directory):
+    """Of directories only: a cgroup, or what nspawn leaves."""
+    for top, _, _ in os.walk(directory, topdown=False):
         try:
             os.rmdir(top)
         except OSError:
@@ -165,5 +167,5 @@ class Container(Notifying):
         self.notify.close()
         wait_for("the container's processes to end",
                  lambda: _reap() or not self.leader or status(self.leader) is None)
-        for cgroup in self.cgroups:
-            _remove_tree(cgroup)
+        for directory in (*self.cgroups, os.path.join(PROPAGATE, self.name)):
+            _remove_tree(directory)

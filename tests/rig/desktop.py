@@ -149,8 +149,13 @@ class Desktop:
         add_test_programs(view, source, packages.build)
         binds = self._configure(view)
         self.container = Container(view, os.path.join(scratch, "container"), release, binds=binds)
-        wait_for("the person's user manager",
-                 lambda: self.run(["test", "-S", RUNTIME + "/bus"], check=False).status == 0, 60)
+        try:
+            wait_for("the person's user manager", lambda: self.run(
+                ["test", "-S", RUNTIME + "/bus"], check=False).status == 0, 60)
+        except BaseException:
+            self.container.kill()
+            self._unmount()
+            raise
 
     def scratch_file(self, name):
         return os.path.join(self.scratch, name)
@@ -265,5 +270,8 @@ class Desktop:
                 self._chooser.stop()
             self.container.stop()
         finally:
-            for point in reversed(mounts_below(self.scratch)):
-                linux.umount(point)
+            self._unmount()
+
+    def _unmount(self):
+        for point in reversed(mounts_below(self.scratch)):
+            linux.umount(point)

@@ -33,6 +33,8 @@ FATAL = re.compile(r"ERROR: \w+Sanitizer|runtime error:|Assertion .* failed|forb
 
 
 class Env:
+    boots = 0  # of VMs
+
     def __init__(self, build, source, root):
         self.build = build
         self.source = source

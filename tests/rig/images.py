@@ -3,7 +3,7 @@
 
   guest    Debian as a VM: a tree, its squashfs, a kernel and an initramfs that boots them
   desktop  Debian as a person's machine: a tree for systemd-nspawn
-  tools    vhost-device-vsock, which no Debian release of the host's age has
+  tools    vhost-device-vsock, from Debian sid, with the C library that it wants
 
 Each is a directory that has its name only once it is complete, with a file "key": a hash of
 everything it is made from here.  Another key builds it anew.  As root only.
@@ -38,7 +38,7 @@ BASE = ("systemd", "systemd-sysv", "dbus", "dbus-bin", "dbus-user-session", "lib
         "python3-dbus", "gir1.2-glib-2.0", "gir1.2-gtk-3.0", "libglib2.0-bin", "xvfb",
         "fonts-dejavu-core", "xdg-desktop-portal", "fuse3", "libseccomp2", "libcap-ng0",
         "libdbus-1-3", "libsystemd0")
-GUEST = (*BASE, "udev", "qemu-guest-agent", "python3-pyqt5",
+GUEST = (*BASE, "udev", "qemu-guest-agent", "gir1.2-gtk-4.0", "python3-pyqt5",
          "qt5-xdgdesktopportal-platformtheme")
 DESKTOP = (*BASE, "qemu-system-x86", "xdg-desktop-portal-gtk", "xdotool", "imagemagick",
            "openbox", "xterm", "adwaita-icon-theme", "fonts-cantarell", "virtiofsd?")
@@ -107,7 +107,7 @@ def machine_release():
 
 
 def releases():
-    """Those on which a package that was built here can be installed."""
+    """Those on which a package that was built here can be installed, the newest last."""
     here = machine_release()
     if here not in RELEASES:
         raise RuntimeError(f"the VM tests know Debian's {' and '.join(RELEASES)}, not {here}")
@@ -366,9 +366,10 @@ class Images:
         return self._have("tools", make, "sid", TOOLS)
 
     def all(self):
+        known = releases()
         self.tools()
         self.guest()
-        for release in releases():
+        for release in known:
             self.desktop(release)
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A virtual machine, as the person on the Desktop runs it.
 
-    vm = VM(desktop, "web", scratch, config="Label=Web\\n", layers=layers.guest())
+    vm = VM(desktop, "web", config="Label=Web\\n", layers=layers.guest())
+    vm.start()
     vm.run(["id", "-u"]).out                       # as the guest's user; "root" by user="root"
     vm.put("/tmp/x", b"…"); vm.get("/tmp/x")
     vm.reboot(); vm.kill(); vm.start()
@@ -12,6 +13,7 @@ size, and what this rig needs besides: a kernel, drives, a console, an agent.  I
 of the person's systemd (vm-NAME), and so does its vsock (vm-NAME-vsock).  No KVM: it is emulated.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -78,7 +80,7 @@ def printed_options(text, memory):
 
 
 class VM:
-    def __init__(self, desktop, name, *, layers, config="", memory=768, sidebus=True, ready=True):
+    def __init__(self, desktop, name, *, layers, config="", memory=768, sidebus=True):
         """config: more lines of its configuration.  sidebus: whether an instance serves it."""
         self.desktop = desktop
         self.name = name
@@ -90,13 +92,14 @@ class VM:
         self.directory = f"{HOME}/vms/{name}"
         self.unit = f"sidebus@{name}.service"
         self.qemu = self.vsock = self.monitor = self.agent = None
-        self.started = self.boot_seconds = None
+        self.started = None
+        self.boots = 0
+        self.lost = None  # why it did not come up once
         desktop.run(["mkdir", "-p", "-m", "700", f"{HOME}/vms", self.directory])
         if sidebus:
             desktop.put(f"{HOME}/.config/sidebus/{name}.conf",
                         f"[VM]\nCID={self.cid}\nListen=unix:{self.directory}/vsock_{PORT}\n"
                         + config)
-        self.start(ready=ready)
 
     def file(self, name):
         """A file of this VM's, as seen from here."""
@@ -106,13 +109,23 @@ class VM:
 
     def start(self, ready=True):
         """Starts its instance, where that does not run, and QEMU.  ready: wait for the guest."""
+        with self._coming_up():
+            self._start()
+        if ready:
+            self.wait_ready()
+
+    @contextlib.contextmanager
+    def _coming_up(self):
+        """What does not come up once is not tried again: each time would take minutes."""
+        assert not self.lost, f"the VM {self.name} did not come up before: {self.lost}"
         try:
-            self._start(ready)
-        except BaseException:
+            yield
+        except BaseException as e:
+            self.lost = str(e) or type(e).__name__
             self.kill()
             raise
 
-    def _start(self, ready):
+    def _start(self):
         self._ended()
         options = []
         if self.sidebus:
@@ -127,14 +140,13 @@ class VM:
             options = ["-m", f"{self.memory}M"]
         for name in ("qmp", "agent"):
             self.desktop.run(["rm", "-f", f"{self.directory}/{name}"])
-        self.started = started = time.monotonic()
+        self.started = time.monotonic()
+        self.boots += 1
         self.qemu = self.desktop.start(["qemu-system-x86_64", *options, *self._own_options()],
                                        unit=f"vm-{self.name}")
         self._wait_socket(f"{self.directory}/qmp", self.qemu)
         self.monitor = Monitor(self.file("qmp"))
         self.agent = GuestAgent(self.file("agent"))
-        if ready:
-            self.wait_ready(started)
 
     def _wait_socket(self, path, program):
         def listening():
@@ -164,8 +176,12 @@ class VM:
                         "-device", f"virtio-blk-pci,drive=drive{n}"]
         return options
 
-    def wait_ready(self, started=None):
+    def wait_ready(self):
         """Until the agent answers and the guest's systemd has started everything."""
+        with self._coming_up():
+            self._wait_ready()
+
+    def _wait_ready(self):
         limit = time.monotonic() + BOOT_SECONDS * scale()
         while not self.agent.answers(1):
             assert self.qemu.running(), f"QEMU of {self.name} ended:\n{self.qemu.log()}"
@@ -173,8 +189,6 @@ class VM:
                 raise Timeout(f"the guest {self.name} does not come up; its console:\n"
                               + self.console()[-3000:])
         self.agent.run(["/bin/systemctl", "is-system-running", "--wait"], timeout=BOOT_SECONDS)
-        if started:
-            self.boot_seconds = time.monotonic() - started
 
     def _ended(self):
         for thing in (self.monitor, self.agent):
@@ -208,7 +222,7 @@ class VM:
     def reboot(self):
         """From within, QEMU stays; until the guest is up again."""
         before = self.run(["cat", "/proc/sys/kernel/random/boot_id"], user="root").out
-        started = time.monotonic()
+        self.boots += 1
         self.run(["systemctl", "reboot"], user="root", check=False)
 
         def again():
@@ -220,14 +234,9 @@ class VM:
             except (RuntimeError, Timeout):
                 return False  # it went down meanwhile
             return done.status == 0 and done.out != before
-        wait_for(f"the guest {self.name} to come up again", again, BOOT_SECONDS)
-        self.wait_ready(started)
-
-    def pause(self):
-        self.qmp("stop")
-
-    def resume(self):
-        self.qmp("cont")
+        with self._coming_up():
+            wait_for(f"the guest {self.name} to come up again", again, BOOT_SECONDS)
+            self._wait_ready()
 
     def qmp(self, command, **arguments):
         return self.monitor.command(command, **arguments)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a test function of tests/vm gets: env.
 
-  env.desktop(release)     a Desktop, booted on first use, which lives to the end of the file
+  env.desktop(release)     a Desktop, booted on first use, which lives to the end of the file;
+                           release: a Debian, this machine's own if none is said
   env.vm(desktop, name, …) a VM on it, likewise; what follows is for the VM's constructor
   env.l1(desktop, name, …) a VM that is a host itself: both packages, no instance serves it
   env.chooser, env.dialog  as in environment.py, of the desktop that was asked for last
@@ -9,7 +10,8 @@
   env.tmp, env.build, env.source, env.closing(x)   as in environment.py
 
 What runs is kept after a test that failed, too: a boot is dear.  A VM whose QEMU has ended is
-started again when a test asks for it.
+started again when a test asks for it.  A desktop or a VM that did not come up is not tried again:
+the tests that ask for it fail at once, for that reason.
 """
 
 import os
@@ -18,7 +20,7 @@ from . import linux
 from .container import own_mounts
 from .desktop import Desktop, Packages
 from .environment import Env
-from .images import Images
+from .images import Images, machine_release
 from .vm import VM, Layers
 
 
@@ -34,14 +36,22 @@ class VmEnv(Env):
         self.layers = Layers(os.path.join(self.root, "layers"), self.images, self.packages, source)
         self.desktops = {}
         self.vms = {}
+        self.lost = {}  # desktops that did not come up: why
         self.last = None
         self.told = {}  # how much of each log there was when the test began
 
-    def desktop(self, release="bookworm"):
+    def desktop(self, release=None):
+        release = release or machine_release()
+        assert release not in self.lost, \
+            f"the desktop {release} did not come up before: {self.lost[release]}"
         if release not in self.desktops:
-            self.desktops[release] = Desktop(
-                self.images, release, os.path.join(self.directory(), release),
-                packages=self.packages, source=self.source, layers=self.layers.directory)
+            try:
+                self.desktops[release] = Desktop(
+                    self.images, release, os.path.join(self.directory(), release),
+                    packages=self.packages, source=self.source, layers=self.layers.directory)
+            except Exception as e:
+                self.lost[release] = str(e) or type(e).__name__
+                raise
         self.last = self.desktops[release]
         return self.last
 
@@ -51,13 +61,17 @@ class VmEnv(Env):
     def l1(self, desktop, name, **arguments):
         return self._vm(desktop, name, layers=self.layers.host(), sidebus=False, **arguments)
 
-    def _vm(self, desktop, name, **arguments):
+    def _vm(self, desktop, name, ready=True, **arguments):
         key = (desktop.release, name)
         if key not in self.vms:
             self.vms[key] = VM(desktop, name, **arguments)
-        elif not self.vms[key].running():
-            self.vms[key].start()
+        if not self.vms[key].running():
+            self.vms[key].start(ready)
         return self.vms[key]
+
+    @property
+    def boots(self):
+        return sum(vm.boots for vm in self.vms.values())
 
     @property
     def chooser(self):

@@ -77,10 +77,10 @@ def main():
         module = load(path)
         for name in names:
             report.write(json.dumps({"begin": name}) + "\n")
-            started = time.monotonic()
+            started, boots = time.monotonic(), env.boots
             problem = run_one(env, getattr(module, name))
             report.write(json.dumps({"end": name, "problem": problem,
-                                     "notes": env.notes,
+                                     "notes": env.notes, "boots": env.boots - boots,
                                      "seconds": time.monotonic() - started}) + "\n")
         env.stop()
     finally:

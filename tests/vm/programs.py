@@ -22,8 +22,9 @@ FILE_CHOOSER = "org.freedesktop.portal.FileChooser"
 GET_VERSION = f"busctl --user get-property {PORTAL} {PATH} {FILE_CHOOSER} version"
 
 # A session on the agent's socket, and what each toolkit must be told to use portals and no screen.
-ENVIRONMENT = {"DBUS_SESSION_BUS_ADDRESS": BUS, "GTK_USE_PORTAL": "1", "GIO_USE_VFS": "local",
-               "NO_AT_BRIDGE": "1", "DISPLAY": ":5", "QT_QPA_PLATFORM": "offscreen",
+ENVIRONMENT = {"DBUS_SESSION_BUS_ADDRESS": BUS, "GTK_USE_PORTAL": "1", "GDK_DEBUG": "portals",
+               "GSK_RENDERER": "cairo", "GIO_USE_VFS": "local", "NO_AT_BRIDGE": "1",
+               "GTK_A11Y": "none", "DISPLAY": ":5", "QT_QPA_PLATFORM": "offscreen",
                "QT_QPA_PLATFORMTHEME": "xdgdesktopportal", "LC_ALL": "C.UTF-8"}
 # A program in the guest is slow under emulation: no measure of anything.
 PATIENCE = 180
@@ -129,6 +130,7 @@ def opened(vm, desktop, path):
 # --- programs with a file chooser ----------------------------------------------------------------
 
 TEXTS = {"GTK": [["Texts", [[0, "*.txt"], [1, "text/plain"]]]],
+         "GTK4": [["Texts", [[0, "*.txt"], [1, "text/plain"]]]],
          "Qt": [["Texts ", [[0, "*.txt"], [0, "*.text"]]], ["All ", [[0, "*"]]]]}
 # Qt 5 listens for the Response only when it has the call's reply, and misses one that comes before.
 A_PERSON_TAKES = {"Qt": 3}

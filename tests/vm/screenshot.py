@@ -74,13 +74,23 @@ print(client.open_file(title=sys.argv[1]).wait(3600)[0])
 """
 
 
+def keep(env, name, picture):
+    """Leaves a picture in the build directory, whose owner's it is; its path."""
+    path = os.path.join(env.build, name)
+    with open(path, "wb") as f:
+        f.write(picture)
+    owner = os.stat(env.build)
+    os.chown(path, owner.st_uid, owner.st_gid)
+    return path
+
+
 class Screen:
     """An X server with a window manager; the portal's dialogs open on it."""
 
     def __init__(self, env, vm):
         """vm: whose console is shown."""
         self.desktop = desktop = vm.desktop
-        self.failed = os.path.join(env.build, "screenshot-failed.png")
+        self.env = env
         self.programs = []
         env.closing(self)
         self._write_files()
@@ -126,9 +136,8 @@ class Screen:
         try:
             return wait_for(what, condition, 60)
         except Timeout as e:
-            with open(self.failed, "wb") as f:
-                f.write(self.picture())
-            raise Timeout(f"{e}; the screen is in {self.failed}") from None
+            failed = keep(self.env, "screenshot-failed.png", self.picture())
+            raise Timeout(f"{e}; the screen is in {failed}") from None
 
     def window(self, pattern):
         """(id, title) of the one window whose title matches, once it is there."""
@@ -244,8 +253,7 @@ def check_picked(env, vm):
     assert dialog.title == f"{LABEL}: Open a letter", dialog.title
     dialog.go()
     dialog.down(sorted(SIZES).index(NAME))
-    with open(os.path.join(env.build, "screenshot.png"), "wb") as f:
-        f.write(screen.picture())
+    keep(env, "screenshot.png", screen.picture())
     dialog.keys("Return")
     dialog.wait_closed()
     facts = letter.facts()

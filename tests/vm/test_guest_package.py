@@ -5,7 +5,7 @@ import os
 
 from rig.container import Container
 from rig.desktop import PATH, overlay
-from rig.images import RELEASES, machine_release, run, write
+from rig.images import releases, run, write
 from rig.processes import wait_for
 
 
@@ -35,12 +35,6 @@ class Guest:
 
     def socket(self):
         return self.run("systemctl is-active sbagent.socket; stat -c %u:%g:%a /run/sidebus/bus")
-
-
-def releases():
-    """Those that a package that was built here runs on."""
-    here = RELEASES.get(machine_release(), 0)
-    return [release for release, number in RELEASES.items() if number >= here]
 
 
 def test_no_such_user(env):

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""gtk_chooser.py open|open-many|save|directory...: an ordinary GTK 3 program.
+"""gtk_chooser.py open|open-many|save|directory...: an ordinary program of GTK 3.
+
+gtk4_chooser.py is the same of GTK 4.
 
 It asks by Gtk.FileChooserNative, reads what was picked and saves it again as GTK's editors do
 (GIO: a temporary file that is renamed over).  What it got it prints, a JSON line for each dialog.
@@ -11,8 +13,13 @@ import sys
 
 import gi
 
-gi.require_version("Gtk", "3.0")
-from gi.repository import Gio, GLib, Gtk  # noqa: E402  (the version is said above)
+if not gi.get_required_version("Gtk"):
+    gi.require_version("Gtk", "3.0")
+from gi.repository import Gio, GLib, Gtk  # noqa: E402  (the version is said first)
+
+GTK4 = gi.get_required_version("Gtk") == "4.0"
+NAME = "GTK4" if GTK4 else "GTK"
+WORD = NAME.lower().encode()  # in what it writes
 
 ACTIONS = {"open": Gtk.FileChooserAction.OPEN, "open-many": Gtk.FileChooserAction.OPEN,
            "save": Gtk.FileChooserAction.SAVE,
@@ -29,7 +36,7 @@ def text_filter():
 
 def ask(action):
     """The files the person picked, or None."""
-    dialog = Gtk.FileChooserNative.new(f"GTK: {action}", None, ACTIONS[action], "_Take", None)
+    dialog = Gtk.FileChooserNative.new(f"{NAME}: {action}", None, ACTIONS[action], "_Take", None)
     if action == "save":
         dialog.set_current_name("proposed.txt")
     elif action != "directory":
@@ -45,7 +52,7 @@ def ask(action):
     dialog.connect("response", on_response)
     dialog.show()
     loop.run()
-    return dialog.get_files() if answers == [Gtk.ResponseType.ACCEPT] else None
+    return list(dialog.get_files()) if answers == [Gtk.ResponseType.ACCEPT] else None
 
 
 def save(file, data):
@@ -63,13 +70,13 @@ def use(action, files):
     if action == "directory":
         entries = files[0].enumerate_children("standard::name", Gio.FileQueryInfoFlags.NONE, None)
         names = sorted(info.get_name() for info in entries)
-        save(files[0].get_child("from gtk.txt"), b"new by gtk")
+        save(files[0].get_child(f"from {WORD.decode()}.txt"), b"new by " + WORD)
         return [{"path": files[0].get_path(), "names": names}]
     if action == "save":
-        save(files[0], b"saved by gtk")
+        save(files[0], b"saved by " + WORD)
     facts = [fact(file) for file in files]
     if action == "open":
-        save(files[0], b"edited by gtk")
+        save(files[0], b"edited by " + WORD)
     return facts
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A person on Debian 12 and a VM: installed from the packages, used as users do.
+"""A person on this machine's Debian and a VM: installed from the packages, used as users do.
 
 The tests stand in an order: they share the boots of two VMs, "web" and "other".
 """
@@ -17,7 +17,7 @@ DIRECT = GET_VERSION.replace("--user", "--address=unix:path={}")
 
 
 def the_desktop(env):
-    return env.desktop(release="bookworm")
+    return env.desktop()
 
 
 def web(env, ready=True):
@@ -200,6 +200,13 @@ def test_gtk(env):
     vm, desktop = web(env)
     programs.start_screen(vm)
     programs.uses_chooser(vm, desktop, "GTK", "gtk_chooser.py")
+
+
+def test_gtk4(env):
+    """GTK 4's own file chooser: open, open several, save, a directory, cancel"""
+    vm, desktop = web(env)
+    programs.start_screen(vm)
+    programs.uses_chooser(vm, desktop, "GTK4", "gtk4_chooser.py")
 
 
 def test_qt(env):

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""A person on Debian 13 and a VM: its newer xdg-desktop-portal, and dialogs on a screen.
+"""A person on the newest Debian and a VM: its xdg-desktop-portal, and dialogs on a screen.
+
+The newest that tests/rig/images.py knows, which may be this machine's own.
 
 The tests share the boot of one VM, "web".
 """
 
 import programs
 import screenshot
+from rig import images
 
 
 def web(env, ready=True):
-    return env.vm(env.desktop(release="trixie"), "web", config="Label=Web\n", ready=ready)
+    return env.vm(env.desktop(images.releases()[-1]), "web", config="Label=Web\n", ready=ready)
 
 
-# --- the programs that Debian 12's portal serves are served by this one, too ----------------------
+# --- the programs that an older portal serves are served by this one, too -------------------------
 
 def test_first_call(env):
     """the guest boots; sbagent starts with the first program, whose call is answered"""
@@ -30,6 +33,13 @@ def test_gtk(env):
     vm = web(env)
     programs.start_screen(vm)
     programs.uses_chooser(vm, vm.desktop, "GTK", "gtk_chooser.py")
+
+
+def test_gtk4(env):
+    """GTK 4's own file chooser: open, open several, save, a directory, cancel"""
+    vm = web(env)
+    programs.start_screen(vm)
+    programs.uses_chooser(vm, vm.desktop, "GTK4", "gtk4_chooser.py")
 
 
 def test_qt(env):
