@@ -245,7 +245,7 @@ lintian: deb ## what lintian says about the packages
 
 .PHONY: clean help
 clean: ## remove what was built (downloads under build/ too)
-	rm -rf --one-file-system $(O) 2>/dev/null || \
+	@rm -rf --one-file-system $(O) 2>/dev/null || \
 	  { echo 'The rest is of the VM tests, and is root'"'"'s:'; sudo rm -rf --one-file-system $(O); }
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22

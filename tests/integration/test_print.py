@@ -163,6 +163,19 @@ def test_qemu_lines(env):
         printed(env, "qemu", "--cid", "42", "--listen", KERNEL))
 
 
+def test_qemu_kernel_vsock(env):
+    """qemu: each device of a kernel's vsock is one that a real QEMU has, with these properties"""
+    words = options(printed(env, "qemu", "--cid", "42", "--listen", KERNEL))
+    devices = [words[n + 1] for n, word in enumerate(words) if word == "-device"]
+    assert any(device.startswith("vhost-vsock-pci,") for device in devices), devices
+    for device in devices:
+        name, *settings = device.split(",")
+        done = subprocess.run(["qemu-system-x86_64", "-device", name + ",help"],
+                              capture_output=True, text=True, timeout=60, check=True)
+        known = set(re.findall(r"^ *([a-z][\w.-]*)=<", done.stdout, re.MULTILINE))
+        assert settings and {word.split("=")[0] for word in settings} <= known, (device, known)
+
+
 # --- the others: by their syntax ----------------------------------------------------------------
 
 def test_libvirt(env):
@@ -181,6 +194,26 @@ def test_libvirt(env):
         else:
             words = [arg.get("value") for arg in domain.iter(namespace + "arg")]
             assert "socket,id=sidebus-vsock,path=/it's <a> & \"b\"/vsock.vhost" in words, words
+
+
+def test_libvirt_schema(env):
+    """libvirt: valid by libvirt's own schema, once the domain has what every domain has"""
+    for address in (KERNEL, "unix:/it's <a> & \"b\"/vsock_7000"):
+        text = printed(env, "libvirt", "--cid", "42", "--listen", address, "--guest-documents",
+                       "/srv/it's a-doc")
+        for old, new in (("  <memoryBacking>", "  <name>web</name>\n  <memory unit='GiB'>4</memory>\n"
+                                               "  <memoryBacking>"),
+                         ("  <os>\n", "  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n")):
+            assert text.count(old) == 1, text
+            text = text.replace(old, new)
+        for said, valid in ((text, True), (text.replace("virtiofs'", "virtuefs'"), False),
+                            (text.replace("oemStrings", "OEMStrings"), False)):
+            path = os.path.join(env.tmp, "domain.xml")
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(said)
+            done = subprocess.run(["virt-xml-validate", path, "domain"], capture_output=True,
+                                  text=True, timeout=60, check=False)
+            assert (done.returncode == 0) is valid, (said, done)
 
 
 def test_firecracker(env):
