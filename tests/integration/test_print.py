@@ -201,9 +201,10 @@ def test_libvirt_schema(env):
     for address in (KERNEL, "unix:/it's <a> & \"b\"/vsock_7000"):
         text = printed(env, "libvirt", "--cid", "42", "--listen", address, "--guest-documents",
                        "/srv/it's a-doc")
-        for old, new in (("  <memoryBacking>", "  <name>web</name>\n  <memory unit='GiB'>4</memory>\n"
-                                               "  <memoryBacking>"),
-                         ("  <os>\n", "  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n")):
+        for old, new in (
+                ("  <memoryBacking>",
+                 "  <name>web</name>\n  <memory unit='GiB'>4</memory>\n  <memoryBacking>"),
+                ("  <os>\n", "  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n")):
             assert text.count(old) == 1, text
             text = text.replace(old, new)
         for said, valid in ((text, True), (text.replace("virtiofs'", "virtuefs'"), False),

@@ -95,6 +95,26 @@ def test_host_unit_killed(env):
     assert left(desktop, "spare") == "", left(desktop, "spare")
 
 
+def test_host_unit_hangs(env):
+    """the host's unit: a supervisor that hangs is ended by systemd's watchdog, and started again"""
+    desktop = the_desktop(env)
+    listen = spare(desktop)
+    dropin = ".config/systemd/user/sidebus@spare.service.d"
+    desktop.put(f"/home/person/{dropin}/soon.conf", "[Service]\nWatchdogSec=3s\n")
+    desktop.run("systemctl --user daemon-reload && systemctl --user start sidebus@spare")
+    before = desktop.run("systemctl --user show -p MainPID --value sidebus@spare").out.strip()
+    desktop.run(["kill", "-STOP", before])
+    wait_for("the restart", lambda: desktop.run(
+        "systemctl --user show -p NRestarts --value sidebus@spare").out.strip() == "1", 60)
+    unit_is(desktop, "sidebus@spare", "active")
+    assert serves(desktop, listen)
+    assert "Watchdog timeout" in desktop.journal("--boot", "-n", "200")
+    assert desktop.run(["test", "-e", f"/proc/{before}"], check=False).status != 0
+    desktop.run("systemctl --user stop sidebus@spare")
+    assert left(desktop, "spare") == "", left(desktop, "spare")
+    desktop.run(f"rm -r {dropin} && systemctl --user daemon-reload")
+
+
 def test_host_unit_bad_configuration(env):
     """the host's unit: a bad configuration is not tried again, and file and line are named"""
     desktop = the_desktop(env)
@@ -337,13 +357,18 @@ def test_big_file(env):
 
 
 def test_names(env):
-    """names with spaces, quotes, % and #, UTF-8, dots or a dash in front, 255 bytes"""
+    """names with spaces, quotes, % and #, UTF-8, control characters, other bytes, 255 of them"""
     vm, desktop = web(env)
     for name in ("two  words ", "100%25 #1?.txt", "it's \"$HOME\" `id`", "żółć 文件",
                  "x" * 255, "-rf", "..."):
         guest = opened(vm, desktop, host_file(desktop, f"names/{name}", name.encode()))
         assert os.path.basename(guest) == name
         assert vm.get(guest) == name.encode()
+    for name in ("a\nb\t\x01\x7f\x1b[2J", os.fsdecode(b"caf\xe9 \xff")):
+        guest = opened(vm, desktop, host_file(desktop, f"names/{name}", b"odd"))
+        assert os.path.basename(guest) == name
+        # The guest's agent takes no such path itself.
+        assert vm.run(f"cat {os.path.dirname(guest)}/*").out == "odd"
 
 
 # --- pauses, and ends of one side --------------------------------------------------------------
@@ -507,6 +532,19 @@ def test_started_again(env):
     vm.start()
     still_there(vm, desktop, guest, "again")
     assert call(vm, GET_VERSION).startswith("u ")
+
+
+def test_nothing_failed(env):
+    """in the end: nothing of ours had to be started again, no unit of the guest reports an error"""
+    vm, desktop = web(env)
+    shown = desktop.run("systemctl --user show -p NRestarts --value sidebus@web").out.strip()
+    assert shown == "0", shown
+    # Since its last boot, in which no test has ended it.
+    shown = vm.run("systemctl show -p NRestarts --value sbagent.service").out.strip()
+    assert shown == "0", shown
+    errors = vm.run("journalctl -b -p err --no-pager -q -u sbagent.service -u sbagent.socket "
+                    "-u run-sidebus-doc.mount", user="root").out
+    assert errors == "", errors
 
 
 def test_all_stopped(env):
