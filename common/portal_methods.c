@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The methods of the portal table: data only.  Signatures and keys are those of
- * xdg-desktop-portal 1.16 to 1.22.  What is not here on purpose, docs/PORTALS.md says.
+ * xdg-desktop-portal 1.16 to 1.22.  What is not here on purpose, docs/PORTALS.refused.md says.
  */
 #include "common/portal_table.h"
 

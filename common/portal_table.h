@@ -61,7 +61,7 @@ enum portal_role {
         PORTAL_OPEN_SCHEME,   /* s: such a scheme alone */
         PORTAL_ALWAYS_TRUE,   /* b, option: the gate writes true, given or not (OpenURI's "ask") */
         PORTAL_NEVER,         /* option that is known and never passes (an activation token) */
-        PORTAL_NOTIFICATION_ID, /* s.  guest: its own id; gate: "<client>.<id>"; host: with the VM's
+        PORTAL_NOTIFICATION_ID, /* s.  guest: its own id; gate: "<client>/<id>"; host: with the VM's
                                  name in front.  Back: only for one that was issued */
         PORTAL_ICON,          /* v: a serialised GIcon, re-validated; ("file-descriptor", h) too */
         PORTAL_SOUND,         /* v: likewise */

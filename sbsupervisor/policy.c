@@ -132,19 +132,26 @@ bool policy_scheme_allowed(const struct policy *p, const char *scheme) {
 
 /*
  * Mail programs of the host take more in a mailto: URI than RFC 6068 has: "attach=" and "insert="
- * name a file that goes into the mail.  The keys that are only text pass.
+ * name a file that goes into the mail.  The keys that are only text pass.  Some split at '&' before
+ * they look for '?', or at ';' too; so there is none among the recipients, and what looks like a key
+ * after one has to be a harmless one.
  */
 static bool is_mail_of_text(const char *uri) {
         static const char *const keys = "to cc bcc subject body keywords in-reply-to references";
-        const char *s = strchr(uri, '?');
+        const char *s = uri + strcspn(uri, "?");
+        _cleanup_free_ char *to = uri_unescape(uri, (size_t)(s - uri));
 
-        while (s) {
-                size_t n = strcspn(++s, "=&");
+        if (!to || strpbrk(to, "?&;"))
+                return false;
+        while (*s) {
+                char separator = *s++;
+                size_t n = strcspn(s, "=&;");
                 _cleanup_free_ char *key = uri_unescape(s, n);
 
-                if (!key || (*key && !any_word(keys, is_scheme, key)))
+                if (!key || (*key && (separator != ';' || s[n] == '=') &&
+                             !any_word(keys, is_scheme, key)))
                         return false;
-                s = strchr(s, '&');
+                s += strcspn(s, "&;");
         }
         return true;
 }
