@@ -161,8 +161,8 @@ def picks(desktop, program, action):
     names = {"open": {"a letter.txt": b"Dear guest"}, "save": {"proposed.txt": None},
              "open-many": {"żółć 1.txt": b"one", "two.txt": b"two"}}
     if action == "directory":
-        host_file(desktop, top + "/work/inside.txt", b"in")
-        return {f"/home/person/Documents/{top}/work": None}
+        host_file(desktop, top + "/letters/inside.txt", b"in")
+        return {f"/home/person/Documents/{top}/letters": None}
     here = {host_file(desktop, f"{top}/{name}", content or b""): content
             for name, content in names[action].items()}
     for path in [p for p, content in here.items() if content is None]:
