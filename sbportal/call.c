@@ -49,6 +49,17 @@ int call_new(struct translator *t, sd_bus_message *message, struct call **ret) {
         return 0;
 }
 
+int call_begin(struct translator *t, sd_bus_message *message, struct call **ret) {
+        int r = call_new(t, message, ret);
+
+        if (r == CALL_E_LIMIT) {
+                *ret = NULL;
+                return reply_error(&t->vm, message, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                   "Too many portal requests are open");
+        }
+        return r;
+}
+
 struct call *call_free(struct call *c) {
         if (!c)
                 return NULL;

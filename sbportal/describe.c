@@ -33,11 +33,8 @@ int describe(struct translator *t, sd_bus_message *m, const struct object *o) {
 
         if (!needs_versions(t, o))
                 return answer(t, m, sd_bus_message_get_path(m), o);
-        r = call_new(t, m, &c);
-        if (r == CALL_E_LIMIT)
-                return reply_error(&t->vm, m, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                   "Too many calls are waiting for their answers");
-        if (r < 0)
+        r = call_begin(t, m, &c);
+        if (r < 0 || !c)
                 return r;
         c->introspect = strdup(sd_bus_message_get_path(m));
         if (!c->introspect)

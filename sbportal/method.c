@@ -225,11 +225,8 @@ int method_call(struct translator *t, sd_bus_message *m, const struct portal_met
         int (*answered)(struct call * c, sd_bus_message *answer);
         int r;
 
-        r = call_new(t, m, &c);
-        if (r == CALL_E_LIMIT)
-                return reply_error(&t->vm, m, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                   "Too many portal requests are open");
-        if (r < 0)
+        r = call_begin(t, m, &c);
+        if (r < 0 || !c)
                 return r;
         c->method = method;
         r = rebuild_call(c, &tr, m, &out);

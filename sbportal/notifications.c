@@ -319,12 +319,9 @@ static int on_notified(struct call *take_c, sd_bus_message *answer) {
 
 /* A call of a row of the portal for the guest's m.  *ret NULL: it has its answer. */
 static int begin(struct translator *t, sd_bus_message *m, const char *member, struct call **ret) {
-        int r = call_new(t, m, ret);
+        int r = call_begin(t, m, ret);
 
-        if (r == CALL_E_LIMIT)
-                return reply_error(&t->vm, m, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                   "Too many calls are waiting for their answers");
-        if (r == 0)
+        if (*ret)
                 (*ret)->method = portal_find_method(PORTAL, member);
         return r;
 }

@@ -139,11 +139,8 @@ static int ask_gate(struct translator *t, sd_bus_message *m,
         _cleanup_(call_freep) struct call *c = NULL;
         int r;
 
-        r = call_new(t, m, &c);
-        if (r == CALL_E_LIMIT)
-                return reply_error(&t->vm, m, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                   "Too many calls are waiting for their answers");
-        if (r < 0)
+        r = call_begin(t, m, &c);
+        if (r < 0 || !c)
                 return r;
         c->interface = interface;
         c->property = property;

@@ -59,12 +59,9 @@ static int convert(sd_bus_message *m, sd_bus_message *out) {
 static int on_inhibit(struct translator *t, sd_bus_message *m) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *portal_call = NULL;
         _cleanup_(call_freep) struct call *c = NULL;
-        int r = call_new(t, m, &c);
+        int r = call_begin(t, m, &c);
 
-        if (r == CALL_E_LIMIT)
-                return reply_error(&t->vm, m, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                   "Too many portal requests are open");
-        if (r < 0)
+        if (r < 0 || !c)
                 return r;
         c->method = portal_find_method(PORTAL, "Inhibit");
         c->number = next_cookie(t);

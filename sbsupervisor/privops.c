@@ -188,21 +188,28 @@ static int open_namespaces(pid_t pid, int *ret_user, int *ret_mount) {
         return 0;
 }
 
+static int open_pipe(int *ret_read, int *ret_write) {
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        *ret_read = fds[0];
+        *ret_write = fds[1];
+        return 0;
+}
+
 int privop_new_documents_namespace(int *ret_user, int *ret_mount) {
         _cleanup_close_ int pidfd = -1, report_r = -1, report_w = -1, hold_r = -1, hold_w = -1;
         uid_t uid = geteuid();
         gid_t gid = getegid();
-        int report[2], hold[2], r = -EIO;
+        int r;
         pid_t pid;
 
-        if (pipe2(report, O_CLOEXEC) < 0)
-                return -errno;
-        report_r = report[0];
-        report_w = report[1];
-        if (pipe2(hold, O_CLOEXEC) < 0)
-                return -errno;
-        hold_r = hold[0];
-        hold_w = hold[1];
+        r = open_pipe(&report_r, &report_w);
+        if (r == 0)
+                r = open_pipe(&hold_r, &hold_w);
+        if (r < 0)
+                return r;
         pid = clone_with_pidfd(CLONE_NEWUSER | CLONE_NEWNS, &pidfd);
         if (pid < 0)
                 return PRIVOP_E_USERNS;
@@ -248,16 +255,13 @@ int privop_connect_apart(int fd, const struct sockaddr *sa, socklen_t n, pid_t *
                          int *ret_pidfd, int *ret_hold) {
         _cleanup_close_ int pidfd = -1, report_r = -1, report_w = -1, hold_r = -1, hold_w = -1;
         pid_t parent = getpid(), pid;
-        int report[2], hold[2], r = -EIO;
+        int r;
 
-        if (pipe2(report, O_CLOEXEC) < 0)
-                return -errno;
-        report_r = report[0];
-        report_w = report[1];
-        if (pipe2(hold, O_CLOEXEC) < 0)
-                return -errno;
-        hold_r = hold[0];
-        hold_w = hold[1];
+        r = open_pipe(&report_r, &report_w);
+        if (r == 0)
+                r = open_pipe(&hold_r, &hold_w);
+        if (r < 0)
+                return r;
         pid = clone_with_pidfd(0, &pidfd);
         if (pid < 0)
                 return -errno;
