@@ -174,18 +174,23 @@ static void withdraw(const struct question *q) {
                 (void)log_warning_errno(r, "cannot take a question back from the desktop");
 }
 
-/* Everybody who waits may go on, or may not.  They may ask and cancel from within. */
-static void answer(struct question *q, bool allowed) {
-        close_question(q);
-        while (q->waiting) {
-                struct ask *ask = q->waiting;
-                void (*done)(void *userdata, bool allowed) = ask->done;
-                void *userdata = ask->userdata;
+/* Who waits longest may go on, or may not.  They may ask and cancel from within. */
+static void answer_first(struct question *q, bool allowed) {
+        struct ask *ask = q->waiting;
+        void (*done)(void *userdata, bool allowed) = ask->done;
+        void *userdata = ask->userdata;
 
-                q->waiting = ask->next;
-                free(ask);
-                done(userdata, allowed);
-        }
+        q->waiting = ask->next;
+        free(ask);
+        done(userdata, allowed);
+}
+
+/* The same for all who wait. */
+static void answer(struct question *q, bool allowed) {
+        if (q->asks)
+                close_question(q);
+        while (q->waiting)
+                answer_first(q, allowed);
         free_question(q);
 }
 
@@ -266,6 +271,31 @@ static int new_question(struct asks *a, const struct policy_subject *s, struct q
         a->questions[place] = q;
         *ret = TAKE_PTR(q);
         return 0;
+}
+
+/* The same question once more, for those who still wait: a new notification, with a new id. */
+static int show_again(struct question *q) {
+        int r;
+
+        q->slot = sd_bus_slot_unref(q->slot);
+        q->timer = sd_event_source_disable_unref(q->timer);
+        if (!take_turn(q->asks))
+                return ASK_E_LIMIT;
+        r = token_make(q->id);
+        return r < 0 ? r : show(q);
+}
+
+/* "Once" is one call: the next is asked about for itself, or denied where it cannot be. */
+static void allow_once(struct question *q) {
+        int r = q->waiting->next ? show_again(q) : ASK_E_LIMIT;
+
+        if (r == ASK_E_LIMIT || r < 0) {
+                close_question(q); /* it stays until answer(), whatever is cancelled from within */
+                answer_first(q, true);
+                answer(q, false);
+                return;
+        }
+        answer_first(q, true);
 }
 
 static struct question *find_question(const struct asks *a, const struct policy_subject *s) {
@@ -378,7 +408,10 @@ bool asks_signal(struct asks *a, sd_bus_message *m) {
         if (b->always)
                 remembered_allow(a->remembered, &q->subject);
         withdraw(q);
-        answer(q, b->allowed);
+        if (b->allowed && !b->always)
+                allow_once(q);
+        else
+                answer(q, b->allowed);
         return true;
 }
 

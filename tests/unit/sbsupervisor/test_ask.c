@@ -160,17 +160,54 @@ static void test_answered(void) {
         CHECK(!press("sb0", "once") && !press("", "once"));
         CHECK(press(shown[0], "once"));
         CHECK(!press(shown[0], "always")); /* it counts once */
-        CHECK(first.n == 1 && first.allowed && second.n == 1 && second.allowed && other.n == 0);
+        CHECK(first.n == 1 && first.allowed && second.n == 0 && other.n == 0);
+        run();
+        CHECK_EQ_INT(n_shown, 3); /* "once" was for the first; the second is asked about for itself */
+        CHECK(strcmp(shown[2], shown[0]) != 0);
+        CHECK(press(shown[2], "always") && second.n == 1 && second.allowed);
         CHECK(press(shown[1], "deny"));
         CHECK(other.n == 1 && !other.allowed);
         run();
-        CHECK_EQ_INT(n_removed, 2);
-        /* "Once" was once. */
+        CHECK_EQ_INT(n_removed, 3);
         CHECK_EQ_INT(ask(&first, PORTAL("Wallpaper"), "SetWallpaperURI"), 0);
         run();
-        CHECK_EQ_INT(n_shown, 3);
-        CHECK(strcmp(shown[2], shown[0]) != 0);
-        CHECK(press(shown[2], "default") && first.n == 2 && !first.allowed);
+        CHECK_EQ_INT(n_shown, 4);
+        CHECK(press(shown[3], "default") && first.n == 2 && !first.allowed);
+        teardown();
+}
+
+/* All wait for "always" and for "deny"; nobody is shown again. */
+static void test_all_answered(void) {
+        struct caller c[3] = {0};
+
+        setup();
+        for (size_t i = 0; i < ELEMENTSOF(c); i++)
+                CHECK_EQ_INT(ask(&c[i], PORTAL("Wallpaper"), "SetWallpaperURI"), 0);
+        run();
+        CHECK(press(shown[0], "deny"));
+        for (size_t i = 0; i < ELEMENTSOF(c); i++)
+                CHECK(c[i].n == 1 && !c[i].allowed);
+        run();
+        CHECK_EQ_INT(n_shown, 1);
+        teardown();
+}
+
+/* Who cannot be asked about, as too much was asked, is denied; who pressed "once" is not. */
+static void test_once_the_last(void) {
+        struct caller first = {0}, second = {0};
+
+        setup();
+        asks.full = UINT64_MAX / 2;
+        CHECK_EQ_INT(ask(&first, PORTAL("Wallpaper"), "SetWallpaperURI"), ASK_E_LIMIT);
+        asks.full = 0;
+        CHECK_EQ_INT(ask(&first, PORTAL("Wallpaper"), "SetWallpaperURI"), 0);
+        CHECK_EQ_INT(ask(&second, PORTAL("Wallpaper"), "SetWallpaperURI"), 0);
+        run();
+        asks.full = UINT64_MAX / 2;
+        CHECK(press(shown[0], "once"));
+        CHECK(first.n == 1 && first.allowed && second.n == 1 && !second.allowed);
+        run();
+        CHECK_EQ_INT(n_shown, 1);
         teardown();
 }
 
@@ -235,7 +272,10 @@ static void test_cancelled_from_within(void) {
         first.cancels = &second.ask;
         run();
         CHECK(press(shown[0], "once"));
-        CHECK(first.n == 1 && second.n == 0 && third.n == 1);
+        CHECK(first.n == 1 && second.n == 0 && third.n == 0);
+        run();
+        CHECK(press(shown[1], "once"));
+        CHECK(second.n == 0 && third.n == 1 && third.allowed);
         teardown();
 }
 
@@ -291,7 +331,9 @@ static void test_in_a_row(void) {
         teardown();
 }
 
-TEST_MAIN({"one question for all who wait, answered once", test_answered},
+TEST_MAIN({"one question for all who wait, one call for each \"once\"", test_answered},
+          {"a denial is for all who wait", test_all_answered},
+          {"no question for the next, no answer but a denial", test_once_the_last},
           {"no answer in time is a denial", test_not_answered},
           {"a notification that cannot be shown is a denial", test_not_shown},
           {"a question nobody waits for is taken back", test_cancelled},
