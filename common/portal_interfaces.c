@@ -100,7 +100,7 @@ const struct portal_signal portal_signals[] = {
                 P("Notification"), "ActionInvoked", PORTAL_TO_NOTIFIER,
                 .args = {
                         {"id", "s", PORTAL_NOTIFICATION_ID},
-                        {"action", "s", PORTAL_PLAIN},
+                        {"action", "s", PORTAL_ACTION},
                         {"parameter", "av", PORTAL_ANY_LIST},
                 },
         },

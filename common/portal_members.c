@@ -8,7 +8,7 @@
 
 const struct portal_value portal_button[] = {
         {"label", "s", PORTAL_TEXT},
-        {"action", "s", PORTAL_PLAIN},
+        {"action", "s", PORTAL_ACTION},
         {"target", "v", PORTAL_ANY},
         {"purpose", "s", PORTAL_PLAIN, .since = 2},
         {0},

@@ -164,7 +164,7 @@ const struct portal_method portal_methods[] = {
                         {"icon", "v", PORTAL_ICON},
                         {"sound", "v", PORTAL_SOUND, .since = 2},
                         {"priority", "s", PORTAL_PLAIN},
-                        {"default-action", "s", PORTAL_PLAIN},
+                        {"default-action", "s", PORTAL_ACTION},
                         {"default-action-target", "v", PORTAL_ANY},
                         {"buttons", "aa{sv}", PORTAL_DICT, portal_button},
                         {"display-hint", "as", PORTAL_PLAIN, .since = 2},

@@ -65,6 +65,8 @@ enum portal_role {
                                  name in front.  Back: only for one that was issued */
         PORTAL_ICON,          /* v: a serialised GIcon, re-validated; ("file-descriptor", h) too */
         PORTAL_SOUND,         /* v: likewise */
+        PORTAL_ACTION,        /* s: a button's action.  host: with a prefix of the gate's, as a desktop
+                                 calls one that begins with "app." on a bus name, not by signal */
         PORTAL_NAMESPACE,     /* s: a Settings namespace; the policy lists those a guest may see */
         PORTAL_NAMESPACES,    /* as: patterns of them, as ReadAll has it */
         PORTAL_SETTINGS,      /* a{sa{sv}}, result: those namespaces that the policy lists */

@@ -42,6 +42,7 @@ struct translator {
         struct availability availability;
         struct flood flood;
         struct notifications notifications;
+        unsigned presses;     /* of buttons, whose program is not known yet */
         uint32_t last_cookie; /* of org.freedesktop.ScreenSaver */
         struct guest_log log;
 };

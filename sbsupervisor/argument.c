@@ -87,6 +87,11 @@ static int notification_to_host(struct request *r, const char *value, char **ret
         return *ret ? 0 : -ENOMEM;
 }
 
+static int action_to_host(_unused_ struct request *r, const char *value, char **ret) {
+        *ret = notification_action_to_host(value);
+        return *ret ? 0 : -ENOMEM;
+}
+
 static int note_path(struct request *r, const char *value, _unused_ char **ret) {
         return resolve_add_path(r, value);
 }
@@ -111,6 +116,7 @@ static const struct {
         [PORTAL_NAMESPACE] = {namespace_to_host, namespace_to_host},
         [PORTAL_NAMESPACES] = {NULL, pattern_to_host},
         [PORTAL_NOTIFICATION_ID] = {note_notification, notification_to_host},
+        [PORTAL_ACTION] = {NULL, action_to_host},
 };
 
 static int collect(void *userdata, const struct portal_value *v, const char *value, char **ret) {

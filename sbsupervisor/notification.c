@@ -9,6 +9,8 @@
 
 #include "common/cleanup.h"
 
+#define ACTION_PREFIX "vm."
+
 void notifications_done(struct notifications *n) {
         for (size_t i = 0; i < ELEMENTSOF(n->issued); i++)
                 free(n->issued[i]);
@@ -87,4 +89,16 @@ const char *notification_id_from_host(const char *app_id, const char *host_id) {
         size_t n = strlen(app_id);
 
         return strncmp(host_id, app_id, n) == 0 && host_id[n] == '/' ? host_id + n + 1 : NULL;
+}
+
+char *notification_action_to_host(const char *action) {
+        char *s;
+
+        return asprintf(&s, ACTION_PREFIX "%s", action) < 0 ? NULL : s;
+}
+
+const char *notification_action_from_host(const char *action) {
+        size_t n = strlen(ACTION_PREFIX);
+
+        return strncmp(action, ACTION_PREFIX, n) == 0 ? action + n : action;
 }

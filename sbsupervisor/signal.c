@@ -36,6 +36,10 @@ static int notification_to_gate(struct forwarding *f, const char *value, char **
                                                                           : PORTAL_REBUILD_E_VALUE;
 }
 
+static int action_to_gate(_unused_ struct forwarding *f, const char *value, char **ret) {
+        return copy(notification_action_from_host(value), ret);
+}
+
 static int namespace_to_gate(struct forwarding *f, const char *value, char **ret) {
         return policy_namespace_allowed(f->gate->policy, value) ? copy(value, ret)
                                                                 : PORTAL_REBUILD_E_VALUE;
@@ -45,6 +49,7 @@ static int namespace_to_gate(struct forwarding *f, const char *value, char **ret
 static int (*const roles[PORTAL_N_ROLES])(struct forwarding *f, const char *value, char **ret) = {
         [PORTAL_SESSION] = session_to_gate,
         [PORTAL_NOTIFICATION_ID] = notification_to_gate,
+        [PORTAL_ACTION] = action_to_gate,
         [PORTAL_NAMESPACE] = namespace_to_gate,
 };
 

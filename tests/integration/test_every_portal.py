@@ -336,7 +336,8 @@ def notification(w):
                         "buttons": V("aa{sv}", [button])})
     call = w.called("Notification.AddNotification")
     assert call.options["title"] == "demo: News" and call.options["priority"] == "low"
-    assert call.options["buttons"] == [{"label": "Yes", "action": "app.yes"}], call.options
+    assert call.options["buttons"] == [{"label": "Yes", "action": "vm.app.yes"}], call.options
+    assert call.options["default-action"] == "vm.app.open", call.options
     assert call.options["icon"] == ["themed", ["mail-unread"]], call.options
     assert "nonsense" not in call.options, call.options
     # The host's portal would refuse it all over a key that it does not know.
@@ -346,7 +347,8 @@ def notification(w):
     assert identifier.endswith("/mine/1") and identifier != "mine/1", identifier
 
     def invoke(which):
-        w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, which, "app.yes",
+        w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, which,
+                         call.options["buttons"][0]["action"],
                          [("s", "x"), ("a{sv}", {"activation-token": ("s", "token")})])
 
     # Nobody hears of one that was not sent, and only its client of one that was.

@@ -37,11 +37,11 @@ def test_notifications(env):
                    urgency=V("y", 2))
     call = w.called("Notification.AddNotification")
     assert call.options["title"] == "demo: News" and call.options["priority"] == "urgent"
-    assert call.options["body"] == "<b>text</b>" and call.options["default-action"] == "default"
+    assert call.options["body"] == "<b>text</b>" and call.options["default-action"] == "vm.default"
     assert call.options["icon"] == ["themed", ["mail-unread"]], call.options
-    assert call.options["buttons"] == [{"label": "Mark as read", "action": "read"}], call.options
+    assert call.options["buttons"] == [{"label": "Mark as read", "action": "vm.read"}], call.options
     w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, call.arguments["id"],
-                     "read", [])
+                     "vm.read", [])
     assert eventually("the action", lambda: actions) == [(first, "read")]
     assert eventually("the end", lambda: closed) == [(first, 2)]
     second = notify(w.client, "More")

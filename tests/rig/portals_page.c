@@ -37,6 +37,7 @@ static const struct {
         [PORTAL_NOTIFICATION_ID] = {"id", "of the client's own notifications"},
         [PORTAL_ICON] = {"icon", "a name, or a PNG or JPEG of at most 512x512 pixels"},
         [PORTAL_SOUND] = {"sound", "`default`, `silent`, or a file's bytes"},
+        [PORTAL_ACTION] = {"action", "as it is; on the host with a prefix, and back without it"},
         [PORTAL_NAMESPACE] = {"settings", "namespaces the policy lists, no others"},
         [PORTAL_NAMESPACES] = {"settings", NULL},
         [PORTAL_SETTINGS] = {"settings", NULL},

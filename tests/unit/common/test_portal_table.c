@@ -131,6 +131,7 @@ static const struct {
         [PORTAL_NOTIFICATION_ID] = {{"s"}, ARGUMENT | IN_SIGNAL},
         [PORTAL_ICON] = {{"v"}, OPTION},
         [PORTAL_SOUND] = {{"v"}, OPTION},
+        [PORTAL_ACTION] = {{"s"}, OPTION | IN_SIGNAL},
         [PORTAL_NAMESPACE] = {{"s"}, ARGUMENT | IN_SIGNAL},
         [PORTAL_NAMESPACES] = {{"as"}, ARGUMENT},
         [PORTAL_SETTINGS] = {{"a{sa{sv}}"}, OUT},

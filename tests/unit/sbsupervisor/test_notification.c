@@ -2,6 +2,7 @@
 #include "sbsupervisor/notification.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "tests/test.h"
@@ -63,6 +64,19 @@ static void test_ids(void) {
         CHECK(!notification_id_from_host("org.sidebus.vm.x", ""));
 }
 
+static void test_actions(void) {
+        static const char *const strange[] = {"", "app.", "app.read", "vm.", "vm.app.x", "default"};
+
+        for (size_t i = 0; i < ELEMENTSOF(strange); i++) {
+                _cleanup_free_ char *host = notification_action_to_host(strange[i]);
+
+                CHECK(strncmp(host, "app.", 4) != 0);
+                CHECK_EQ_STR(notification_action_from_host(host), strange[i]);
+        }
+        CHECK_EQ_STR(notification_action_from_host("default"), "default"); /* a desktop's own */
+}
+
 TEST_MAIN({"so many a minute, at once or one by one", test_rate},
           {"only what was issued, and not withdrawn, is known; the oldest go", test_issued},
-          {"an id on the host is of this VM alone, and comes back as it was", test_ids})
+          {"an id on the host is of this VM alone, and comes back as it was", test_ids},
+          {"no action is the application's on the host, and each comes back", test_actions})
