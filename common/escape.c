@@ -210,17 +210,18 @@ static bool is_unreserved(char c) {
                (c != '\0' && strchr("-._~/", c));
 }
 
-char *uri_escape_path(const char *path) {
-        size_t n = strlen(path), size, o = 0;
+/* What is not kept is percent-encoded. */
+static char *escape(const char *s, bool (*is_kept)(char c)) {
+        size_t n = strlen(s), size, o = 0;
         char *out;
 
         if (__builtin_mul_overflow(n, 3u, &size) || !(out = malloc(size + 1)))
                 return NULL;
         for (size_t i = 0; i < n; i++) {
-                unsigned char c = (unsigned char)path[i];
+                unsigned char c = (unsigned char)s[i];
 
-                if (is_unreserved(path[i])) {
-                        out[o++] = path[i];
+                if (is_kept(s[i])) {
+                        out[o++] = s[i];
                         continue;
                 }
                 out[o++] = '%';
@@ -229,4 +230,16 @@ char *uri_escape_path(const char *path) {
         }
         out[o] = '\0';
         return out;
+}
+
+char *uri_escape_path(const char *path) {
+        return escape(path, is_unreserved);
+}
+
+static bool is_ascii(char c) {
+        return (unsigned char)c < 0x80;
+}
+
+char *uri_to_ascii(const char *uri) {
+        return escape(uri, is_ascii);
 }

@@ -46,3 +46,9 @@ char *uri_escape_path(const char *path);
 
 /* The reverse; NULL on a bad escape, on %00, or when memory is out. */
 char *uri_unescape(const char *s, size_t n);
+
+/*
+ * Of an IRI the URI (RFC 3987, section 3.1): percent-encodes what is not ASCII, so that nothing in
+ * it is invisible, or looks like something else.  A new string or NULL when memory is out.
+ */
+char *uri_to_ascii(const char *uri);

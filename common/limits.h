@@ -52,7 +52,9 @@
 #define LIMIT_ASKS_BURST      16u    /* in a row: each portal once; then one every */
 #define LIMIT_ASKS_PAUSE_SECONDS 60u /* so long, lest a person presses "allow" to have peace */
 #define LIMIT_ASK_SECONDS     60u    /* to answer one; then it is a denial */
-#define LIMIT_DIALOGS_VM      32u    /* requests that may have a window up: two clients' worth */
+#define LIMIT_DIALOGS_VM      32u    /* requests that may have a window up: two clients' worth; [Limits] can say less */
+#define LIMIT_DIALOGS_MINUTE  30u    /* opened in a minute: a window every two seconds, and nobody can work any more */
+#define LIMIT_DIALOGS_MINUTE_MAX 100000u /* which [Limits] can say: a VM that is operated by a program */
 #define LIMIT_NOTIFICATIONS_ISSUED 512u /* whose buttons still answer: more no desktop shows */
 #define LIMIT_SPOOL_BYTES     268435456u /* 256 MiB: copies of guest files that host programs read; mail takes 25 MiB */
 #define LIMIT_SPOOL_FILES     256u   /* of them: a full message of descriptors, many times */

@@ -7,17 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MINUTE 60000u
-
-/* Whether a bucket of size tokens, full again at full, has one. */
-static bool has_token(uint64_t full, uint64_t now, unsigned size) {
-        return full <= now + (uint64_t)(size - 1) * (MINUTE / size);
-}
-
-static uint64_t take_token(uint64_t full, uint64_t now, unsigned size) {
-        return (full > now ? full : now) + MINUTE / size;
-}
-
 void flood_done(struct flood *f) {
         for (size_t i = 0; i < FLOOD_CLIENTS; i++) {
                 free(f->clients[i].client);
@@ -34,16 +23,18 @@ static struct flood_client *find(struct flood *f, const char *client, uint64_t n
 
                 if (c->client && strcmp(c->client, client) == 0)
                         return c;
-                if (!c->client || c->full <= now)
+                if (!c->client || c->bucket.full <= now)
                         place = c;
         }
         return place;
 }
 
 int flood_admit(struct flood *f, const char *client, uint64_t now) {
+        const struct bucket_rate vm = bucket_per_minute(LIMIT_NOTIFICATIONS_VM),
+                                 each = bucket_per_minute(LIMIT_NOTIFICATIONS_CLIENT);
         struct flood_client *c;
 
-        if (!has_token(f->vm_full, now, LIMIT_NOTIFICATIONS_VM))
+        if (!bucket_has(&f->vm, &vm, now))
                 return FLOOD_E_VM;
         c = find(f, client, now);
         assert(c); /* as the header says */
@@ -55,9 +46,8 @@ int flood_admit(struct flood *f, const char *client, uint64_t now) {
                 free(c->client);
                 *c = (struct flood_client){.client = name};
         }
-        if (!has_token(c->full, now, LIMIT_NOTIFICATIONS_CLIENT))
+        if (!bucket_take(&c->bucket, &each, now))
                 return FLOOD_E_CLIENT;
-        c->full = take_token(c->full, now, LIMIT_NOTIFICATIONS_CLIENT);
-        f->vm_full = take_token(f->vm_full, now, LIMIT_NOTIFICATIONS_VM);
+        bucket_spend(&f->vm, &vm, now);
         return 0;
 }

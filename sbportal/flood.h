@@ -2,13 +2,13 @@
 /*
  * How many notifications a minute: per client, and of the whole VM.  PURE.
  *
- * Token buckets, kept as the time at which each is full again (the generic cell rate
- * algorithm): LIMIT_NOTIFICATIONS_* at once, and as many a minute from then on.
+ * LIMIT_NOTIFICATIONS_* at once, and as many a minute from then on.
  */
 #pragma once
 
 #include <stdint.h>
 
+#include "common/bucket.h"
 #include "common/limits.h"
 
 enum {
@@ -23,14 +23,14 @@ enum {
 #define FLOOD_CLIENTS (2 * LIMIT_NOTIFICATIONS_VM)
 
 struct flood {
-        uint64_t vm_full; /* milliseconds of the caller's clock */
+        struct bucket vm;
         struct flood_client {
                 char *client; /* NULL: a free place */
-                uint64_t full;
+                struct bucket bucket;
         } clients[FLOOD_CLIENTS];
 };
 
 void flood_done(struct flood *f);
 
-/* One more of client at now.  0: counted; FLOOD_E_*: not, and not counted; -ENOMEM. */
+/* One more of client at now, in microseconds.  0: counted; FLOOD_E_*: not, and not counted; -ENOMEM. */
 int flood_admit(struct flood *f, const char *client, uint64_t now);

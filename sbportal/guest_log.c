@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbportal/guest_log.h"
 
-#include <time.h>
-
+#include "common/clock.h"
 #include "common/limits.h"
 
 bool guest_log_admit(struct guest_log *l, uint64_t now, unsigned *ret_left_out) {
@@ -23,12 +22,10 @@ bool guest_log_admit(struct guest_log *l, uint64_t now, unsigned *ret_left_out) 
 }
 
 bool guest_log_may(struct guest_log *l) {
-        struct timespec ts = {0};
         unsigned left_out;
         bool may;
 
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        may = guest_log_admit(l, (uint64_t)ts.tv_sec, &left_out);
+        may = guest_log_admit(l, clock_usec() / 1000000, &left_out);
         if (left_out > 0)
                 log_warning("%u more lines like these were left out", left_out);
         return may;

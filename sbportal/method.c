@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/escape.h"
 #include "sbportal/local.h"
 #include "sbportal/reply.h"
@@ -72,20 +72,13 @@ static int answered_with(int reply) {
 
 /* --- what a call is checked for and rebuilt to ------------------------------------------------ */
 
-static uint64_t now_ms(void) {
-        struct timespec ts = {0};
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* What shows a notification: its id is given, and what it says. */
 static bool notifies(const struct portal_method *m) {
         return find_role(m->args, PORTAL_NOTIFICATION_ID) && m->options[0].name;
 }
 
 static int admit(struct call *c) {
-        int r = notifies(c->method) ? flood_admit(&c->t->flood, c->client, now_ms()) : 0;
+        int r = notifies(c->method) ? flood_admit(&c->t->flood, c->client, clock_usec()) : 0;
 
         if (r <= 0)
                 return r;

@@ -159,7 +159,7 @@ static void hand_over(struct request *r) {
                         r->paths[i].spool = NULL;
                 }
         if (r->session && r->session->open)
-                r->session = NULL;
+                session_handed_over(TAKE_PTR(r->session));
 }
 
 static int send_response(struct request *r, uint32_t code, sd_bus_message *m) {

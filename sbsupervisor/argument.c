@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/escape.h"
 #include "common/portal_rebuild.h"
 #include "sbsupervisor/attachment.h"
 #include "sbsupervisor/gate.h"
@@ -39,8 +40,10 @@ static int session_to_host(struct request *r, const char *value, char **ret) {
 }
 
 static int uri_to_host(struct request *r, const char *value, char **ret) {
-        return policy_uri_allowed(r->gate->policy, value) ? copy(value, ret)
-                                                          : refuse(r, PORTAL_E_NOT_ALLOWED);
+        if (!policy_uri_allowed(r->gate->policy, value))
+                return refuse(r, PORTAL_E_NOT_ALLOWED);
+        *ret = uri_to_ascii(value);
+        return *ret ? 0 : -ENOMEM;
 }
 
 static int scheme_to_host(struct request *r, const char *value, char **ret) {

@@ -156,22 +156,35 @@ static void free_question(struct question *q) {
 DEFINE_CLEANUP(struct question *, free_question);
 
 /*
- * Takes the notification from the desktop.  xdg-desktop-portal drops the calls of who has left the
- * bus: at the end its answer is waited for.
+ * Takes the notification of that id from the desktop.  xdg-desktop-portal drops the calls of who
+ * has left the bus: at the end its answer is waited for.
  */
-static void withdraw(const struct question *q) {
+static void remove_notification(struct asks *a, const char *id) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        sd_bus *bus = q->asks->host->bus;
-        int r = host_new_call(q->asks->host, NOTIFICATION, "RemoveNotification", &m);
+        sd_bus *bus = a->host->bus;
+        int r = host_new_call(a->host, NOTIFICATION, "RemoveNotification", &m);
 
         if (r >= 0)
-                r = sd_bus_message_append_basic(m, 's', q->id);
-        if (r >= 0 && q->asks->stopping)
+                r = sd_bus_message_append_basic(m, 's', id);
+        if (r >= 0 && a->stopping)
                 r = sd_bus_call(bus, m, STOP_USEC, NULL, NULL);
         else if (r >= 0 && (r = sd_bus_message_set_expect_reply(m, false)) >= 0)
                 r = sd_bus_send(bus, m, NULL);
         if (r < 0)
                 (void)log_warning_errno(r, "cannot take a question back from the desktop");
+}
+
+/* While there is no portal: its desktop still shows it, and the next portal is told. */
+static void withdraw_later(struct asks *a, const char *id) {
+        if (a->n_left < ELEMENTSOF(a->left))
+                memcpy(a->left[a->n_left++], id, TOKEN_SIZE);
+}
+
+static void withdraw(const struct question *q) {
+        if (q->asks->host->owner)
+                remove_notification(q->asks, q->id);
+        else
+                withdraw_later(q->asks, q->id);
 }
 
 /* Who waits longest may go on, or may not.  They may ask and cancel from within. */
@@ -238,16 +251,12 @@ static int show(struct question *q) {
         return r;
 }
 
-/* A token bucket, kept as the time at which it is full: see LIMIT_ASKS_BURST. */
 static bool take_turn(struct asks *a) {
-        const uint64_t pause = LIMIT_ASKS_PAUSE_SECONDS * SECOND;
+        const struct bucket_rate rate = {LIMIT_ASKS_BURST, LIMIT_ASKS_PAUSE_SECONDS * SECOND};
         uint64_t now = 0;
 
         (void)sd_event_now(sd_bus_get_event(a->host->bus), CLOCK_MONOTONIC, &now);
-        if (a->full > now + (LIMIT_ASKS_BURST - 1) * pause)
-                return false;
-        a->full = (a->full > now ? a->full : now) + pause;
-        return true;
+        return bucket_take(&a->turns, &rate, now);
 }
 
 static int new_question(struct asks *a, const struct policy_subject *s, struct question **ret) {
@@ -419,6 +428,12 @@ void asks_portal_lost(struct asks *a) {
         for (size_t i = 0; i < ELEMENTSOF(a->questions); i++)
                 if (a->questions[i]) {
                         log_answer(a->questions[i], "denied, for the portal is gone");
+                        withdraw_later(a, a->questions[i]->id);
                         answer(a->questions[i], false);
                 }
+}
+
+void asks_portal_found(struct asks *a) {
+        while (a->n_left > 0)
+                remove_notification(a, a->left[--a->n_left]);
 }

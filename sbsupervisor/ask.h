@@ -12,10 +12,12 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+#include "common/bucket.h"
 #include "common/limits.h"
 #include "sbsupervisor/host.h"
 #include "sbsupervisor/journal.h"
 #include "sbsupervisor/remembered.h"
+#include "sbsupervisor/token.h"
 
 struct ask;
 struct question;
@@ -25,7 +27,9 @@ struct asks {
         const char *label;             /* what the person calls the VM */
         struct remembered *remembered; /* gets the answers that are for good */
         struct question *questions[LIMIT_ASKS];
-        uint64_t full;    /* when as many as at the start may be asked again, in microseconds */
+        char left[LIMIT_ASKS][TOKEN_SIZE]; /* notifications that a portal left when it went */
+        unsigned n_left;
+        struct bucket turns;
         uint64_t timeout; /* microseconds for an answer */
         bool stopping;
         struct log_budget budget;
@@ -59,3 +63,5 @@ const char *ask_wish(const struct policy_subject *s);
 bool asks_signal(struct asks *a, sd_bus_message *m);
 /* The host portal is gone, and who would tell us of a button: whoever waits is denied. */
 void asks_portal_lost(struct asks *a);
+/* There is one again: questions that nobody can answer any more are taken from the desktop. */
+void asks_portal_found(struct asks *a);

@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/escape.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "sbsupervisor/ini.h"
@@ -180,6 +181,37 @@ static int set_windows(void *self, const char *value) {
         return 0;
 }
 
+/* --- [Limits]: how often a person may be bothered -------------------------------------------- */
+
+static int set_limit(const struct config *c, unsigned *field, const char *what, const char *value,
+                     unsigned max) {
+        char expected[64];
+        unsigned n;
+        int end = 0;
+
+        (void)snprintf(expected, sizeof(expected), "write a number from 1 to %u", max);
+        if (strspn(value, "0123456789") != strlen(value) || sscanf(value, "%9u%n", &n, &end) != 1 ||
+            value[end] || n == 0 || n > max)
+                return bad_value(c, what, value, expected);
+        *field = n;
+        return 0;
+}
+
+static int set_dialogs(void *self, const char *value) {
+        return set_limit(self, &((struct config *)self)->dialogs, "Dialogs=", value,
+                         LIMIT_DIALOGS_VM);
+}
+
+static int set_dialogs_per_minute(void *self, const char *value) {
+        return set_limit(self, &((struct config *)self)->dialogs_per_minute, "DialogsPerMinute=",
+                         value, LIMIT_DIALOGS_MINUTE_MAX);
+}
+
+static int set_notifications(void *self, const char *value) {
+        return set_limit(self, &((struct config *)self)->notifications_per_minute,
+                         "NotificationsPerMinute=", value, LIMIT_NOTIFICATIONS_VM);
+}
+
 /* --- [Portals]: what the VM may use --------------------------------------------------------- */
 
 /* What is wrong with "Portal=" or "Portal.Method=", and what would be right. */
@@ -191,6 +223,8 @@ static int bad_portal(const struct config *c, const char *key, int fault,
                 [POLICY_E_REFUSED] = "no VM gets this portal, whatever is set: "
                                      "docs/PORTALS.refused.md says why",
                 [POLICY_E_LOCAL] = "the host has no part in it: there is nothing to deny or to ask",
+                [POLICY_E_NO_CALL] = "it is only read, and there is no call to ask about: write allow or "
+                                     "deny",
                 [POLICY_E_VALUE] = "write allow, deny or ask",
         };
         char names[1024] = ""; /* all portals take a third */
@@ -295,6 +329,9 @@ static const struct {
         {"Portals", "OpenURISchemes", set_schemes},
         {"Portals", "SettingsNamespaces", set_namespaces},
         {"Portals", "WindowHandles", set_windows},
+        {"Limits", "Dialogs", set_dialogs},
+        {"Limits", "DialogsPerMinute", set_dialogs_per_minute},
+        {"Limits", "NotificationsPerMinute", set_notifications},
         {"Log", "Level", set_log_level},
 };
 
@@ -519,6 +556,9 @@ int config_load(struct config *c, int argc, char **argv) {
         }
         c->vm = TAKE_PTR(first.vm);
         c->guest_uid = c->guest_gid = 1000; /* the first user of nearly every distribution */
+        c->dialogs = LIMIT_DIALOGS_VM;
+        c->dialogs_per_minute = LIMIT_DIALOGS_MINUTE;
+        c->notifications_per_minute = LIMIT_NOTIFICATIONS_VM;
         c->file = TAKE_PTR(first.file);
         r = default_file(c);
         if (r == 0 && c->file)

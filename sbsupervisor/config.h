@@ -30,6 +30,8 @@ struct config {
         bool read_only;  /* [Documents] Open=read */
         bool advertise_tag; /* virtiofsd tells the VMM the share's tag */
         bool pass_windows;
+        unsigned dialogs;                /* [Limits]: that may be open at once */
+        unsigned dialogs_per_minute, notifications_per_minute;
         struct policy policy; /* [Portals]; its answers are for whoever reads them to set */
         const char *source; /* while the file is read: "FILE:LINE: ", for messages */
         bool cleanup;       /* --cleanup: remove what a killed instance left, and exit */

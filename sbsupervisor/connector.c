@@ -12,9 +12,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <systemd/sd-login.h>
-#include <time.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/escape.h"
 #include "common/log.h"
 #include "sbsupervisor/privops.h"
@@ -53,18 +53,11 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
         return 0;
 }
 
-static uint64_t now_usec(void) {
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 static int wait_job(sd_bus *bus, const struct job *job) {
-        uint64_t now = now_usec(), end = now + MANAGER_USEC;
+        uint64_t now = clock_usec(), end = now + MANAGER_USEC;
         int r = 1;
 
-        while (r >= 0 && !job->done && (now = now_usec()) < end) {
+        while (r >= 0 && !job->done && (now = clock_usec()) < end) {
                 r = sd_bus_process(bus, NULL);
                 if (r == 0)
                         r = sd_bus_wait(bus, end - now);

@@ -173,13 +173,6 @@ static int on_response(struct gate *g, sd_bus_message *m) {
         return 0;
 }
 
-static void on_closed(struct gate *g, sd_bus_message *m) {
-        struct session *s = session_find_host(g, sd_bus_message_get_path(m));
-
-        if (s)
-                session_ended(s);
-}
-
 /* On the portal's own object; to us, or to all. */
 static int on_portal_signal(struct gate *g, sd_bus_message *m) {
         if (strcmp(sd_bus_message_get_path(m), PORTAL_PATH) != 0)
@@ -209,7 +202,7 @@ void gate_host_signal(struct gate *g, sd_bus_message *m) {
 
 void gate_host_broadcast(struct gate *g, sd_bus_message *m) {
         if (sd_bus_message_is_signal(m, PORTAL_SESSION_IFACE, "Closed"))
-                on_closed(g, m); /* sent to all, by 1.16 */
+                sessions_closed(g, sd_bus_message_get_path(m)); /* sent to all, by 1.16 */
         else
                 complain(on_portal_signal(g, m));
 }

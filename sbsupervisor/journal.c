@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <systemd/sd-journal.h>
 #include <systemd/sd-login.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/limits.h"
 #include "common/log.h"
 
@@ -82,10 +82,7 @@ int log_budget_take(struct log_budget *b, uint64_t now, unsigned *ret_dropped) {
 }
 
 int log_budget_take_now(struct log_budget *b, unsigned *ret_dropped) {
-        struct timespec ts;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-        return log_budget_take(b, (uint64_t)ts.tv_sec, ret_dropped);
+        return log_budget_take(b, clock_usec() / 1000000, ret_dropped);
 }
 
 void log_limited(struct log_budget *b, int priority, const char *fmt, ...) {

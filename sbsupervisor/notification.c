@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/cleanup.h"
 
@@ -15,34 +14,6 @@ void notifications_done(struct notifications *n) {
         for (size_t i = 0; i < ELEMENTSOF(n->issued); i++)
                 free(n->issued[i]);
         *n = (struct notifications){0};
-}
-
-/* A bucket that is full at first and fills evenly: one a second, where the limit is 60. */
-bool notifications_take(struct notifications *n, uint64_t now) {
-        uint64_t fresh;
-
-        if (!n->started) {
-                n->started = true;
-                n->left = LIMIT_NOTIFICATIONS_VM;
-                n->refilled = now;
-        }
-        fresh = (now - n->refilled) * LIMIT_NOTIFICATIONS_VM / 60;
-        if (fresh > 0) {
-                n->refilled = now;
-                n->left = fresh >= LIMIT_NOTIFICATIONS_VM - n->left ? LIMIT_NOTIFICATIONS_VM
-                                                                    : n->left + (unsigned)fresh;
-        }
-        if (n->left == 0)
-                return false;
-        n->left--;
-        return true;
-}
-
-bool notifications_take_now(struct notifications *n) {
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return notifications_take(n, (uint64_t)now.tv_sec);
 }
 
 static char **find(const struct notifications *n, const char *id) {

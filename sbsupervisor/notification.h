@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The notifications of this VM on the host: how many, and whose buttons may answer.
+ * The notifications of this VM on the host, whose buttons may answer.
  */
 #pragma once
 
@@ -12,16 +12,9 @@
 struct notifications {
         char *issued[LIMIT_NOTIFICATIONS_ISSUED]; /* ids on the gate; NULL: free */
         unsigned next;                            /* which one goes for a newcomer */
-        unsigned left;                            /* that may still come ... */
-        uint64_t refilled;                        /* ... since this second of CLOCK_MONOTONIC */
-        bool started;
 };
 
 void notifications_done(struct notifications *n);
-
-/* Whether another may come at second now: LIMIT_NOTIFICATIONS_VM a minute. */
-bool notifications_take(struct notifications *n, uint64_t now);
-bool notifications_take_now(struct notifications *n);
 
 int notifications_issue(struct notifications *n, const char *id);
 void notifications_withdraw(struct notifications *n, const char *id);

@@ -81,13 +81,21 @@ static bool is_of_session(const struct portal_method *m) {
         return false;
 }
 
+/* Default= is for what nobody thought of: it does not give what the table withholds. */
+static enum portal_policy stricter(enum portal_policy a, enum portal_policy b) {
+        static const unsigned strictness[] = {
+                [PORTAL_POLICY_INHERIT] = 0, [PORTAL_ALLOW] = 1, [PORTAL_ASK] = 2, [PORTAL_DENY] = 3,
+        };
+
+        return strictness[a] >= strictness[b] ? a : b;
+}
+
 enum portal_policy policy_decide(const struct policy *p, const struct portal_method *m) {
         const struct portal_interface *i = portal_find_interface(m->interface);
         enum portal_policy own = p->rules.methods[method_index(m)], rule, answer = 0;
 
         rule = own ?: p->rules.interfaces[interface_index(i)];
-        rule = rule ?: p->fallback;
-        rule = rule ?: portal_default_policy(m->interface, m->member);
+        rule = rule ?: stricter(p->fallback, portal_default_policy(m->interface, m->member));
         if (rule == PORTAL_ASK && p->answers)
                 answer = answer_to(p->answers, m, i);
         rule = answer ?: rule;
@@ -102,8 +110,7 @@ bool policy_allows_interface(const struct policy *p, const char *interface) {
         if (!i)
                 return false;
         rule = p->rules.interfaces[interface_index(i)];
-        rule = rule ?: p->fallback;
-        rule = rule ?: i->policy;
+        rule = rule ?: stricter(p->fallback, i->policy);
         if (rule == PORTAL_ASK && p->answers)
                 rule = p->answers->interfaces[interface_index(i)];
         return rule == PORTAL_ALLOW;
@@ -243,6 +250,14 @@ static bool is_local(const struct policy_subject *s) {
         return s->interface->local;
 }
 
+/* The person is asked when a call comes, and no call of it comes to the gate. */
+static bool is_without_calls(const struct policy_subject *s) {
+        for (size_t i = 0; i < portal_n_methods; i++)
+                if (strcmp(portal_methods[i].interface, s->interface->name) == 0)
+                        return false;
+        return true;
+}
+
 int policy_set(struct policy *p, const char *key, const char *value, struct policy_subject *ret) {
         uint8_t rule = 0;
         int bad = policy_parse_value(value, &rule), r = policy_parse_name(key, ret);
@@ -254,6 +269,8 @@ int policy_set(struct policy *p, const char *key, const char *value, struct poli
                 return r ?: bad;
         if (is_local(ret))
                 return rule == PORTAL_ALLOW ? 0 : POLICY_E_LOCAL;
+        if (rule == PORTAL_ASK && is_without_calls(ret))
+                return POLICY_E_NO_CALL;
         *policy_rule(&p->rules, ret) = rule;
         return 0;
 }

@@ -26,7 +26,7 @@ struct policy_rules {
 struct policy {
         struct policy_rules rules;         /* of the configuration */
         const struct policy_rules *answers; /* remembered ones, see remembered.h; NULL: none */
-        uint8_t fallback;                  /* Default=; PORTAL_POLICY_INHERIT: the table's */
+        uint8_t fallback;                  /* Default=, where it is stricter than the table */
         char *schemes, *namespaces;        /* separated by spaces; NULL: the default */
 };
 
@@ -75,6 +75,7 @@ enum {
         POLICY_E_METHOD,     /* the portal has no such method */
         POLICY_E_REFUSED,    /* a portal that no VM gets, see docs/PORTALS.refused.md */
         POLICY_E_LOCAL,      /* answered within sidebus: there is nothing to deny or to ask */
+        POLICY_E_NO_CALL,    /* it has properties only: nobody can be asked about these */
         POLICY_E_VALUE,      /* not allow, deny or ask; of a list: a word that cannot be in it */
 };
 

@@ -11,8 +11,8 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/escape.h"
 #include "common/log.h"
 #include "sbsupervisor/launch.h"
@@ -37,13 +37,6 @@ static void report_exit(const struct proc_row *row, const siginfo_t *si, const c
                           strsignal(si->si_status), then);
 }
 
-static uint64_t now_usec(void) {
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /*
  * How long to wait now: twice as long after each failure in a row.  A VMM that left is none; but
  * who ends with 0 again and again, at once, had no VMM.
@@ -51,7 +44,7 @@ static uint64_t now_usec(void) {
 static uint64_t next_delay(struct proc *p, const siginfo_t *si) {
         bool served = si->si_code == CLD_EXITED && si->si_status == 0;
 
-        if (now_usec() - p->started_usec >= SHORT_LIFE_USEC)
+        if (clock_usec() - p->started_usec >= SHORT_LIFE_USEC)
                 p->restart_usec = p->short_services = 0;
         else if (served)
                 served = p->short_services++ < SHORT_SERVICES;
@@ -211,7 +204,7 @@ int proc_start(struct supervisor *s, enum proc_id id) {
         }
         if (r < 0)
                 return r;
-        p->started_usec = now_usec();
+        p->started_usec = clock_usec();
         log_debug("%s runs, pid %d", row->name, p->pid);
         if (row->ready == PROC_READY_EXEC)
                 p->ready = true;

@@ -9,6 +9,7 @@
 
 #include "common/call_stub.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/escape.h"
 #include "common/log.h"
 #include "common/portal_rebuild.h"
@@ -177,6 +178,15 @@ static int fail_rebuild(struct request *r, int e, const char *culprit) {
         return request_fail(r, PORTAL_E_INVALID, culprit ?: "Wrong signature");
 }
 
+static void log_flood(struct gate *g, const struct portal_method *m, const char *what) {
+        log_limited(&g->budget, LOG_WARNING, "%s.%s is refused: %s", m->interface, m->member, what);
+}
+
+static int fail_flood(struct request *r, const char *what) {
+        log_flood(r->gate, r->method, what);
+        return request_fail(r, SD_BUS_ERROR_LIMITS_EXCEEDED, what);
+}
+
 /*
  * The host portal's error as sbportal may pass it on: its name, and its words only where they are
  * about the guest's own arguments.  Others may name paths and processes of the host.
@@ -282,15 +292,33 @@ static int note_notification(struct request *r) {
         return 0;
 }
 
+/* NULL, or what the VM does too often: in front of a person only what is really shown counts. */
+static const char *take_turn(struct request *r) {
+        const struct config *c = r->gate->config;
+        struct bucket_rate dialogs = bucket_per_minute(c->dialogs_per_minute),
+                           notifications = bucket_per_minute(c->notifications_per_minute);
+
+        if (r->method->kind == PORTAL_IS_REQUEST &&
+            !bucket_take(&r->gate->dialogs, &dialogs, clock_usec()))
+                return "The VM has opened too many dialogs in the last minute";
+        if (is_new_notification(r->method) &&
+            !bucket_take(&r->gate->shown, &notifications, clock_usec()))
+                return "The VM has sent too many notifications in the last minute";
+        return NULL;
+}
+
 static int call_host(struct request *r) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        const char *culprit = NULL;
+        const char *culprit = NULL, *flood;
         int e = new_host_call(r, &m);
 
         if (e >= 0)
                 e = argument_write(r, m, &culprit);
         if (e != 0)
                 return fail_rebuild(r, e, culprit);
+        flood = take_turn(r);
+        if (flood)
+                return fail_flood(r, flood);
         e = keep_stub(r);
         if (e >= 0)
                 e = note_notification(r);
@@ -305,12 +333,23 @@ static int call_host(struct request *r) {
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
+/* What the VM may do with its documents is looked up after the person was asked, who takes time. */
+static int resolve_and_call(struct request *r) {
+        int e;
+
+        if (!resolve_is_needed(r))
+                return call_host(r);
+        r->stage = REQUEST_RESOLVING;
+        e = resolve_start(r, call_host);
+        return e < 0 ? request_fail(r, PORTAL_E_FAILED, "The document portal is gone") : 0;
+}
+
 static void on_asked(void *userdata, bool allowed) {
         struct request *r = userdata;
         int e;
 
         r->ask = NULL;
-        e = allowed ? call_host(r) : deny(r);
+        e = allowed ? resolve_and_call(r) : deny(r);
         if (e < 0)
                 (void)log_warning_errno(e, "gate: a call could not go on");
 }
@@ -319,7 +358,7 @@ static int ask_or_call(struct request *r) {
         int e = 0;
 
         if (policy_decide(r->gate->policy, r->method) != PORTAL_ASK)
-                return call_host(r);
+                return resolve_and_call(r);
         r->stage = REQUEST_ASKING;
         if (request_has_handle(r))
                 e = give_handle(r);
@@ -343,16 +382,10 @@ static int check_arguments(struct request *r) {
         if (r->method->since > r->version)
                 return request_fail(r, SD_BUS_ERROR_UNKNOWN_METHOD,
                                     "The host's portal does not have this method");
-        r->stage = REQUEST_RESOLVING;
         e = new_host_call(r, &scratch);
         if (e >= 0)
                 e = argument_collect(r, scratch, &culprit);
-        if (e != 0)
-                return fail_rebuild(r, e, culprit);
-        if (!resolve_is_needed(r))
-                return ask_or_call(r);
-        e = resolve_start(r, ask_or_call);
-        return e < 0 ? request_fail(r, PORTAL_E_FAILED, "The document portal is gone") : 0;
+        return e != 0 ? fail_rebuild(r, e, culprit) : ask_or_call(r);
 }
 
 static int on_version(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_) {
@@ -388,29 +421,20 @@ static unsigned count_dialogs(const struct gate *g) {
         return n;
 }
 
-/* NULL, or which flood it is that there is no room for. */
-static const char *find_flood(struct gate *g, const struct portal_method *m) {
-        if (m->kind == PORTAL_IS_REQUEST && count_dialogs(g) >= LIMIT_DIALOGS_VM)
-                return "The VM has too many dialogs open";
-        if (is_new_notification(m) && !notifications_take_now(&g->notifications))
-                return "The VM has sent too many notifications";
-        return NULL;
-}
-
 static int refuse_flood(struct gate *g, const struct portal_method *m, sd_bus_message *call,
                         const char *what) {
-        log_limited(&g->budget, LOG_WARNING, "%s.%s is refused: %s", m->interface, m->member, what);
+        log_flood(g, m, what);
         return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED, "%s", what);
 }
 
 int request_start(struct gate *g, const struct portal_method *method, sd_bus_message *call) {
         enum portal_policy policy = policy_decide(g->policy, method);
-        const char *flood = policy == PORTAL_DENY ? NULL : find_flood(g, method);
         struct request *r;
         int e;
 
-        if (flood)
-                return refuse_flood(g, method, call, flood);
+        if (policy != PORTAL_DENY && method->kind == PORTAL_IS_REQUEST &&
+            count_dialogs(g) >= g->config->dialogs)
+                return refuse_flood(g, method, call, "The VM has too many dialogs open");
         e = request_new(g, method, call, &r);
         if (e == -EBUSY)
                 return refuse_flood(g, method, call, "The VM has too many requests open");

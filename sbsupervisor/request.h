@@ -3,8 +3,8 @@
  * One call through the gate, from sbportal's message to the last answer.
  *
  *   learning    which version of the interface the host has
- *   resolving   guest paths and files among the arguments are looked up in the document portal
  *   asking      the person is asked whether the VM may; a request's handle is given first
+ *   resolving   guest paths and files among the arguments are looked up in the document portal
  *   calling     the call is with the host portal
  *   open        a request's handle is known on both sides; the dialog is up
  *   answering   the answer came; what the person picked is being exported
@@ -30,8 +30,8 @@ struct session;
 
 enum request_stage {
         REQUEST_LEARNING,
-        REQUEST_RESOLVING,
         REQUEST_ASKING,
+        REQUEST_RESOLVING,
         REQUEST_CALLING,
         REQUEST_OPEN,
         REQUEST_ANSWERING,

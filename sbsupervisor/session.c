@@ -59,12 +59,18 @@ struct session *session_find_gate(struct gate *g, const char *path) {
         return NULL;
 }
 
-struct session *session_find_host(struct gate *g, const char *path) {
+/* Or one that will have this handle. */
+static struct session *find_expected(struct gate *g, const char *path) {
         for (size_t i = 0; i < ELEMENTSOF(g->sessions); i++)
-                if (g->sessions[i] && g->sessions[i]->open &&
-                    strcmp(g->sessions[i]->host_path, path) == 0)
+                if (g->sessions[i] && strcmp(g->sessions[i]->host_path, path) == 0)
                         return g->sessions[i];
         return NULL;
+}
+
+struct session *session_find_host(struct gate *g, const char *path) {
+        struct session *s = find_expected(g, path);
+
+        return s && s->open ? s : NULL;
 }
 
 int session_opened(struct session *s, const char *handle) {
@@ -95,13 +101,28 @@ void session_close(struct session *s) {
         session_free(s);
 }
 
-void session_ended(struct session *s) {
+/* Tells sbportal, and frees it. */
+static void session_ended(struct session *s) {
         int r = sd_bus_emit_signal(s->gate->bus, s->gate_path, PORTAL_SESSION_IFACE, "Closed",
                                    "a{sv}", 0);
 
         if (r < 0)
                 (void)log_warning_errno(r, "gate: the end of a session could not be passed on");
         session_free(s);
+}
+
+void sessions_closed(struct gate *g, const char *host_path) {
+        struct session *s = find_expected(g, host_path);
+
+        if (s && s->open)
+                session_ended(s);
+        else if (s)
+                s->closed = true;
+}
+
+void session_handed_over(struct session *s) {
+        if (s->closed)
+                session_ended(s);
 }
 
 void sessions_lost(struct gate *g) {

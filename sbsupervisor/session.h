@@ -18,7 +18,8 @@ struct session {
         const char *interface; /* of the method that made it: the only one that may name it */
         char token[TOKEN_SIZE];
         char *gate_path, *host_path;
-        bool open; /* sbportal knows it; until then the request that makes it owns it */
+        bool open;   /* the host has named it; until then the request that makes it owns it */
+        bool closed; /* and has closed it before that */
 };
 
 /* -EBUSY when the VM has too many. */
@@ -38,7 +39,9 @@ int session_opened(struct session *s, const char *handle);
 
 /* Closes it on the host, and frees it: sbportal knows already. */
 void session_close(struct session *s);
-/* The host has ended it: tells sbportal, and frees it. */
-void session_ended(struct session *s);
+/* The host has ended the one of this handle: tells sbportal, now or once it knows it. */
+void sessions_closed(struct gate *g, const char *host_path);
+/* sbportal knows s from here on: its request does not own it any more. */
+void session_handed_over(struct session *s);
 /* The host's portal went away, and all sessions with it. */
 void sessions_lost(struct gate *g);

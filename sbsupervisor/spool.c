@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "common/cleanup.h"
 #include "common/escape.h"
@@ -110,13 +111,27 @@ static struct spool_file *find_free(struct spool *s) {
         return NULL;
 }
 
+/*
+ * How many bytes more there may be.  The runtime directory is the whole session's, and in memory:
+ * half of what is free stays so.
+ */
+static uint64_t room(const struct spool *s) {
+        uint64_t left = LIMIT_SPOOL_BYTES - s->bytes, half;
+        struct statvfs fs;
+
+        if (statvfs(s->dir, &fs) < 0)
+                return 0;
+        half = (uint64_t)fs.f_bavail * fs.f_frsize / 2;
+        return half < left ? half : left;
+}
+
 /* A free place, and room for that many bytes more; NULL when what is in use leaves none. */
 static struct spool_file *make_room(struct spool *s, uint64_t bytes) {
         struct spool_file *f;
 
         if (bytes > LIMIT_SPOOL_BYTES)
                 return NULL;
-        while (!(f = find_free(s)) || s->bytes > LIMIT_SPOOL_BYTES - bytes) {
+        while (!(f = find_free(s)) || room(s) < bytes) {
                 struct spool_file *oldest = find_oldest_kept(s);
 
                 if (!oldest)
@@ -130,15 +145,25 @@ static struct spool_file *make_room(struct spool *s, uint64_t bytes) {
 
 /* --- copying --------------------------------------------------------------------------------- */
 
-char *spool_name(const char *path) {
-        const char *slash = strrchr(path, '/');
-        char *name = escape_display(slash ? slash + 1 : path, NAME_MAX), *deleted;
+#define MEMFD   "/memfd:"
+#define DELETED " (deleted)"
 
+char *spool_name(const char *path, bool deleted) {
+        const char *slash = strrchr(path, '/'), *start = slash ? slash + 1 : path;
+        size_t n = strlen(start), k = strlen(DELETED);
+        _cleanup_free_ char *raw = NULL;
+        char *name;
+
+        if (deleted && n >= k && strcmp(start + n - k, DELETED) == 0)
+                n -= k;
+        if (deleted && strncmp(path, MEMFD, strlen(MEMFD)) == 0 && slash == path) {
+                start += strlen(MEMFD) - 1;
+                n -= strlen(MEMFD) - 1;
+        }
+        raw = strndup(start, n);
+        name = raw ? escape_display(raw, NAME_MAX) : NULL;
         if (!name)
                 return NULL;
-        deleted = strstr(name, " (deleted)"); /* as /proc has it */
-        if (deleted)
-                *deleted = '\0';
         if (!*name) {
                 free(name);
                 return strdup("file");
@@ -148,14 +173,15 @@ char *spool_name(const char *path) {
         return name;
 }
 
-static char *name_of_fd(int fd) {
+/* st: of fd.  /proc says of a file without a name that it is deleted, of a memfd always. */
+static char *name_of_fd(int fd, const struct stat *st) {
         char link[64], path[PATH_MAX];
         ssize_t n;
 
         (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         n = readlink(link, path, sizeof(path) - 1);
         path[n < 0 ? 0 : n] = '\0';
-        return spool_name(path);
+        return spool_name(path, st->st_nlink == 0);
 }
 
 static int write_all(int fd, const char *data, size_t n) {
@@ -206,8 +232,6 @@ static int make_directory(struct spool *s, const char *token) {
 
         if (n < 0 || (size_t)n >= sizeof(path))
                 return -ENAMETOOLONG;
-        if (mkdir(s->dir, 0700) < 0 && errno != EEXIST)
-                return -errno;
         if (mkdir(path, 0700) < 0)
                 return -errno;
         n = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -224,7 +248,7 @@ static int fill(struct spool *s, struct spool_file *f, int fd, int *ret_fd) {
         to = openat(dir, f->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
         if (to < 0)
                 return -errno;
-        r = copy_contents(fd, to, LIMIT_SPOOL_BYTES - s->bytes, &f->bytes);
+        r = copy_contents(fd, to, room(s), &f->bytes);
         if (r != 0)
                 return r;
         s->bytes += f->bytes;
@@ -241,11 +265,13 @@ int spool_copy(struct spool *s, int fd, struct spool_file **ret, int *ret_fd) {
                 return -errno;
         if (!S_ISREG(st.st_mode) || (flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY)
                 return SPOOL_E_KIND;
+        if (mkdir(s->dir, 0700) < 0 && errno != EEXIST)
+                return -errno;
         f = make_room(s, (uint64_t)st.st_size);
         if (!f)
                 return SPOOL_E_FULL;
         *f = (struct spool_file){
-                .name = name_of_fd(fd), .number = s->next_number++, .in_use = true};
+                .name = name_of_fd(fd, &st), .number = s->next_number++, .in_use = true};
         r = f->name ? token_make(f->token) : -ENOMEM;
         if (r == 0)
                 r = fill(s, f, fd, ret_fd);

@@ -5,7 +5,7 @@
  *
  * A copy whose request came to nothing goes at once.  One that the person has handed to a program
  * stays as long as the VM runs, as who reads it and when nobody tells (a mail is sent hours later);
- * but the oldest of those go when there is no room.
+ * but the oldest of those go when there is no room: LIMIT_SPOOL_BYTES, and half of what is free.
  */
 #pragma once
 
@@ -51,7 +51,7 @@ void spool_release(struct spool *s, struct spool_file *f, bool keep);
 
 /*
  * A file's name for a directory of ours, of what the guest calls it (raw bytes): fit to be shown,
- * never hidden, never empty, NAME_MAX bytes at most.  A new string, or NULL when memory is out.
- * PURE.
+ * never hidden, never empty, NAME_MAX bytes at most.  deleted: the path is /proc's, of a file that
+ * has no name any more, or never had one.  A new string, or NULL when memory is out.  PURE.
  */
-char *spool_name(const char *path);
+char *spool_name(const char *path, bool deleted);

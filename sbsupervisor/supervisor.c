@@ -310,6 +310,12 @@ static void on_host_lost(void *userdata) {
                 gate_portal_lost(&s->gate);
 }
 
+static void on_host_found(void *userdata) {
+        struct supervisor *s = userdata;
+
+        asks_portal_found(&s->asks);
+}
+
 static void on_host_disconnected(void *userdata) {
         supervisor_fail(userdata);
 }
@@ -381,6 +387,7 @@ static int start(struct supervisor *s) {
                 .on_signal = on_host_signal,
                 .on_broadcast = on_host_broadcast,
                 .on_lost = on_host_lost,
+                .on_found = on_host_found,
                 .on_disconnected = on_host_disconnected,
                 .userdata = s,
         };

@@ -6,7 +6,7 @@ Closed by the guest, by the host, with its client, with the host's portal, with 
 import os
 import signal
 
-from rig.guest import PATH, REQUEST, GLib, error_name
+from rig.guest import PATH, REQUEST, GLib, error_name, pump
 from rig.processes import wait_for
 from rig.sidebus import Sidebus
 from rig.world import PORTAL, SESSION, V, World, eventually
@@ -206,6 +206,55 @@ def test_flood_of_dialogs(env):
         dialog.answer(1)
     w.request("Account.GetUserInformation", "(sa{sv})", "", {})
     w.dialog("Account.GetUserInformation").answer(1)
+
+
+def test_dialogs_per_minute(env):
+    """a guest that opens dialogs and closes them has so many a minute; the default is 30"""
+    for config, expected in (("[Limits]\nDialogsPerMinute=3\n", 3), ("[Limits]\n", 30)):
+        w = World(env, config=config)
+        for n in range(expected):
+            request = w.client.open_file()
+            dialog = w.backend.next_dialog(pump=pump)
+            request.close()
+            w.backend.wait_closed(dialog)
+        try:
+            more = w.client.open_file()
+        except GLib.Error as e:
+            assert error_name(e) == LIMITS, e
+        else:
+            raise AssertionError(f"{more} was opened")
+        w.sidebus.wait_log("OpenFile is refused: .* too many dialogs in the last minute")
+        # What shows no dialog is none.
+        w.call("Settings.Read", "(ss)", "org.freedesktop.appearance", "color-scheme")
+        assert not w.backend.opened()
+
+
+def test_fewer(env):
+    """[Limits]: fewer dialogs at once, and fewer notifications, than the defaults"""
+    w = World(env, config="[Limits]\nDialogs=2\nNotificationsPerMinute=1\n"
+                          "DialogsPerMinute=100\n")
+    requests = [w.client.open_file() for _ in range(2)]
+    for _ in requests:
+        w.backend.next_dialog(pump=pump)
+    for call, log in ((w.client.open_file, "too many dialogs open"),
+                      (lambda: [w.call("Notification.AddNotification", "(sa{sv})", str(n), {})
+                                for n in range(2)], "too many notifications in the last minute")):
+        try:
+            call()
+        except GLib.Error as e:
+            assert error_name(e) == LIMITS, e
+        else:
+            raise AssertionError(log)
+        w.sidebus.wait_log(log)
+    requests[0].close()
+    eventually("room again", lambda: may(w.client.open_file))
+
+
+def may(call):
+    try:
+        return call()
+    except GLib.Error:
+        return None
 
 
 def test_flood_of_sessions(env):

@@ -8,9 +8,12 @@ notifications and presses their buttons.
 import os
 import re
 
+from gi.repository import Gio
+
 from rig.guest import (FILE_CHOOSER, PATH, PROPERTIES, GLib, GuestClient, Request, error_name,
                        pump)
 from rig.processes import wait_for
+from rig.world import DOCUMENTS_NAME, DOCUMENTS_PATH, World, eventually
 
 V = GLib.Variant
 PORTAL = "org.freedesktop.portal."
@@ -326,6 +329,7 @@ def test_portal_lost(env):
     session.portal.kill()
     assert request.wait() == (2, {})
     session.start_portal()
+    chain.removed(question)  # the desktop still showed it
     chain.press(question, "once")
 
     def again():
@@ -377,6 +381,36 @@ def test_too_many(env):
     chain.quiet()
 
 
+def test_rights_are_asked_for_last(env):
+    """What a VM may do to a document counts when the person has answered, not when it asked"""
+    w = World(env, config="[Portals]\nTrash=ask\n")
+    guest, host = w.document(name="kept")
+    errors = []
+
+    def done(bus, result):
+        try:
+            bus.call_with_unix_fd_list_finish(result)
+        except GLib.Error as e:
+            errors.append(error_name(e))
+
+    with open(guest, "r+b") as f:
+        fds = Gio.UnixFDList.new()
+        fds.append(f.fileno())
+        w.client.bus.call_with_unix_fd_list(
+            PORTAL + "Desktop", PATH, PORTAL + "Trash", "TrashFile", V("(h)", (0,)), None,
+            Gio.DBusCallFlags.NONE, -1, fds, None, done)
+        question = w.backend.next_call(ADDED, pump=pump)
+        documents = env.closing(GuestClient("unix:path=" + w.sidebus.file("dbg", "private.sock")))
+        documents.call(DOCUMENTS_PATH, DOCUMENTS_NAME, "RevokePermissions",
+                       V("(ssas)", (os.fsdecode(os.path.basename(os.path.dirname(guest))),
+                                    "org.sidebus.vm.demo", ["write"])),
+                       destination=DOCUMENTS_NAME)
+    w.backend.signal("Notification", "ActionInvoked", "sssav", question.app_id,
+                     question.arguments["id"], "once", [])
+    assert eventually("the refusal", lambda: errors) == [NOT_ALLOWED]
+    assert os.path.exists(host)
+
+
 # --- what a portal tells without being called ---------------------------------------------------
 
 def test_told_unasked(env):
@@ -410,8 +444,12 @@ def test_schemes(env):
         assert request.wait() == (2, {}), uri
     for sender, uri in passed:
         sender.client.request("OpenURI", "", uri, interface=PORTAL + "OpenURI")
-    calls = monitor.calls(PORTAL + "OpenURI", "OpenURI", len(passed))
-    assert [call[1] for call in calls] == [uri for _, uri in passed]
+    # Nothing invisible, and nothing that looks like something else.
+    for uri in ("https://example.org/K\u00e4se", "https://ex\u200bample.org/"):
+        chain.client.request("OpenURI", "", uri, interface=PORTAL + "OpenURI")
+    calls = monitor.calls(PORTAL + "OpenURI", "OpenURI", len(passed) + 2)
+    assert [call[1] for call in calls] == [uri for _, uri in passed] + [
+        "https://example.org/K%C3%A4se", "https://ex%E2%80%8Bample.org/"]
 
 
 # --- the file -------------------------------------------------------------------------------------
@@ -426,6 +464,7 @@ def test_bad_keys(env):
         "RemoteDesktop=allow": "RemoteDesktop=: no VM gets this portal.*PORTALS.refused.md",
         "ScreenCast.Start=ask": "no VM gets this portal",
         "Background=deny": "Background=: .*nothing to deny",
+        "PowerProfileMonitor=ask": "PowerProfileMonitor=: .*no call to ask about: write allow or deny",
         "OpenURISchemes=https file": "OpenURISchemes=.*by another way than file:",
         "SettingsNamespaces=a,b": "SettingsNamespaces=.*separated by spaces",
         f"{FILE_CHOOSER}=allow": "there is no such portal",
@@ -438,3 +477,17 @@ def test_bad_keys(env):
                                   ready=False)
         assert sidebus.process.wait() != 0, line
         assert re.search(r"sidebus\.conf:3: .*" + expected, sidebus.log()), (line, sidebus.log())
+
+
+def test_bad_limits(env):
+    """[Limits]: what is no number, or too much, is an error that says how much may be"""
+    for line, expected in (("Dialogs=0", "Dialogs= '0': write a number from 1 to 32"),
+                           ("Dialogs=33", "from 1 to 32"), ("Dialogs=", "from 1 to 32"),
+                           ("DialogsPerMinute=-1", "from 1 to 100000"),
+                           ("DialogsPerMinute=1x", "from 1 to 100000"),
+                           ("NotificationsPerMinute=61", "from 1 to 60"),
+                           ("NotificationsPerMinute=99999999999", "from 1 to 60"),
+                           ("Requests=1", "no key 'Requests' in section .Limits.")):
+        sidebus = env.own_sidebus(config="[Limits]\n" + line + "\n", ready=False)
+        assert sidebus.process.wait() != 0, line
+        assert re.search(r"sidebus\.conf:2: .*" + expected, sidebus.log()), (line, sidebus.log())

@@ -10,6 +10,7 @@ from gi.repository import Gio
 from rig import backend, rogue_portal
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, pump
 from rig.processes import scale, wait_for
+from rig.world import ALLOW
 
 DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 PEER = "org.freedesktop.DBus.Peer"
@@ -274,7 +275,7 @@ def test_gate_descriptors(env):
 
 def test_gate_sessions(env):
     """only a session of this VM's own can be named, and only to the portal that it is of"""
-    gate = open_gate(env, config="[Portals]\nDefault=allow\n")
+    gate = open_gate(env, config=ALLOW)
     inhibit, shortcuts = "org.freedesktop.portal.Inhibit", "org.freedesktop.portal.GlobalShortcuts"
     monitor = env.closing(env.session.monitor())
     options = GLib.Variant("(sa{sv})", ("", {"session_handle_token": GLib.Variant("s", "mine")}))
@@ -326,7 +327,7 @@ def test_gate_denied(env):
 
 def test_gate_files(env):
     """a descriptor is of a document of the VM, or is no more than bytes to copy"""
-    gate = open_gate(env, config="[Portals]\nDefault=allow\n")
+    gate = open_gate(env, config=ALLOW)
     portal = "org.freedesktop.portal."
     secret = env.host_file("secret", b"secret")
     # A file that is called like a document, and lies where one might.
@@ -382,7 +383,7 @@ def rows_of(source):
 
 def test_gate_garbage(env):
     """every method with values that it is not for, and with other arguments: answered, and no harm"""
-    gate = open_gate(env, config="[Portals]\nDefault=allow\n")
+    gate = open_gate(env, config=ALLOW)
     answers, rows = [], list(rows_of(env.source))
     assert len(rows) > 50, rows
 

@@ -90,10 +90,12 @@ class Sidebus(Notifying):
                 "--runtime-dir", self.file("rt"), "--state-dir", self.file("state")]
         if debug:
             argv += ["--debug-access", self.debug]
-        if config is not None:
-            with open(self.file("sidebus.conf"), "w", encoding="utf-8") as f:
-                f.write(config)
-            argv += ["--config", self.file("sidebus.conf")]
+        config = config or ""
+        with open(self.file("sidebus.conf"), "w", encoding="utf-8") as f:
+            f.write(config)
+            if "[Limits]" not in config:  # a test opens more dialogs than a person could bear
+                f.write("\n[Limits]\nDialogsPerMinute=100000\n")
+        argv += ["--config", self.file("sidebus.conf")]
         self.env = {**env, "SIDEBUS_LIBEXECDIR": build, "SIDEBUS_VIRTIOFSD": virtiofsd,
                     "SIDEBUS_LOG_LEVEL": "debug", **(extra_env or {})}
         self.argv = argv + list(arguments)

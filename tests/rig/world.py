@@ -16,7 +16,10 @@ PORTAL = "org.freedesktop.portal."
 DOCUMENTS_NAME = PORTAL + "Documents"
 DOCUMENTS_PATH = "/org/freedesktop/portal/documents"
 SESSION = PORTAL + "Session"
-ALLOW = "[Portals]\nDefault=allow\n"
+# What nobody gets unless it is said by name.
+ALLOW = "[Portals]\n" + "".join(f"{name}=allow\n" for name in (
+    "Screenshot", "Screenshot.PickColor", "Wallpaper", "GlobalShortcuts", "Location", "Trash",
+    "Secret"))
 V = GLib.Variant
 
 # Keys that no method knows.

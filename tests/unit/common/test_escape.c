@@ -161,10 +161,27 @@ static void test_uri_unescape(void) {
         CHECK(!uri_unescape("%00", 3));
 }
 
+static void test_uri_to_ascii(void) {
+        static const char *const rows[][2] = {
+                {"https://example.org/a%20b?c=d#e", "https://example.org/a%20b?c=d#e"},
+                {"https://de.example/K\xc3\xa4se", "https://de.example/K%C3%A4se"},
+                {"https://b\xc3\xbc.example", "https://b%C3%BC.example"},
+                {"https://bank.example\xe2\x80\x8b/", "https://bank.example%E2%80%8B/"},
+                {"", ""},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                _cleanup_free_ char *s = uri_to_ascii(rows[i][0]);
+
+                CHECK_EQ_STR(s, rows[i][1]);
+        }
+}
+
 TEST_MAIN({"log: every byte", test_log_bytes}, {"log: cut to size", test_log_cut},
           {"log: ESCAPED", test_log_macro}, {"display: text", test_display}, {"lines", test_lines},
           {"display: invalid UTF-8", test_display_invalid},
           {"display: cut at a character", test_display_boundary}, {"uri to path", test_uri_to_path},
           {"uri to path: refused", test_uri_to_path_refused},
           {"uri: round trip of every byte", test_uri_round_trip}, {"uri escape", test_uri_escape},
+          {"an IRI as a URI", test_uri_to_ascii},
           {"uri unescape", test_uri_unescape})

@@ -228,7 +228,7 @@ static void test_buttons(void) {
                      "action", "s", "app.x", "label", "s", "again", "target", "(si)", "q", 7,
                      "icon", "s", "no", 1, "purpose", "s", "p"),
               NOTIFIED("\"title\": <\"~T\">, \"buttons\": <[{\"label\": <\"L\">, "
-                       "\"action\": <\"app.x\">, \"target\": <(\"q\", 7)>}, "
+                       "\"action\": <\"~app.x\">, \"target\": <(\"q\", 7)>}, "
                        "{\"purpose\": <\"p\">}]>"));
         refuse(&notify, NOTIFY(1, "buttons", "aa{sv}", 1, 1, "label", "b", 1),
                PORTAL_REBUILD_E_TYPE, "label");
@@ -366,8 +366,8 @@ static void test_action_invoked(void) {
         check(&invoked,
               message("ssav", "1.id", "act", 3, "s", "target", "a{sv}", 2, "activation-token", "s",
                       "t", "other", "u", 1, "s", "reply"),
-              "\"~1.id\" \"act\" [<\"target\">, <{\"other\": <1>}>, <\"reply\">]");
-        check(&invoked, message("ssav", "1.id", "act", 0), "\"~1.id\" \"act\" []");
+              "\"~1.id\" \"~act\" [<\"target\">, <{\"other\": <1>}>, <\"reply\">]");
+        check(&invoked, message("ssav", "1.id", "act", 0), "\"~1.id\" \"~act\" []");
         refuse(&invoked, message("ssav", "!", "act", 0), PORTAL_REBUILD_E_VALUE, "id");
         refuse(&invoked, message("ssav", "1", "act", 1, "h", 2), PORTAL_REBUILD_E_TYPE,
                "parameter");

@@ -6,7 +6,7 @@
 #include "common/cleanup.h"
 #include "tests/test.h"
 
-#define MINUTE 60000u
+#define MINUTE UINT64_C(60000000)
 
 /* How many of n are admitted at now. */
 static unsigned admitted(struct flood *f, const char *client, unsigned n, uint64_t now) {
@@ -49,7 +49,7 @@ static void test_many_clients(void) {
         unsigned clients = 0;
         char client[16];
 
-        for (uint64_t now = 0; now < 5 * MINUTE; now += 50) {
+        for (uint64_t now = 0; now < 5 * MINUTE; now += 50000) {
                 (void)snprintf(client, sizeof(client), ":1.%u", clients);
                 if (flood_admit(&f, client, now) == 0)
                         clients++;

@@ -197,13 +197,13 @@ static void test_once_the_last(void) {
         struct caller first = {0}, second = {0};
 
         setup();
-        asks.full = UINT64_MAX / 2;
+        asks.turns.full = UINT64_MAX / 2;
         CHECK_EQ_INT(ask(&first, PORTAL("Wallpaper"), "SetWallpaperURI"), ASK_E_LIMIT);
-        asks.full = 0;
+        asks.turns.full = 0;
         CHECK_EQ_INT(ask(&first, PORTAL("Wallpaper"), "SetWallpaperURI"), 0);
         CHECK_EQ_INT(ask(&second, PORTAL("Wallpaper"), "SetWallpaperURI"), 0);
         run();
-        asks.full = UINT64_MAX / 2;
+        asks.turns.full = UINT64_MAX / 2;
         CHECK(press(shown[0], "once"));
         CHECK(first.n == 1 && first.allowed && second.n == 1 && !second.allowed);
         run();
@@ -322,7 +322,7 @@ static void test_in_a_row(void) {
                 CHECK(press(shown[i], "deny"));
         }
         CHECK_EQ_INT(ask(&c, PORTAL("Wallpaper"), "SetWallpaperURI"), ASK_E_LIMIT);
-        asks.full -= LIMIT_ASKS_PAUSE_SECONDS * UINT64_C(1000000); /* later */
+        asks.turns.full -= LIMIT_ASKS_PAUSE_SECONDS * UINT64_C(1000000); /* later */
         CHECK_EQ_INT(ask(&c, PORTAL("Wallpaper"), "SetWallpaperURI"), 0);
         run();
         CHECK(press(shown[LIMIT_ASKS_BURST], "deny"));

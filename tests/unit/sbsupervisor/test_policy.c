@@ -44,7 +44,7 @@ static void test_order(void) {
 
         CHECK_EQ_INT(policy_set_fallback(&p, "ask"), 0);
         CHECK_EQ_INT(decide(&p, PORTAL("FileChooser"), "OpenFile"), PORTAL_ASK);
-        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "CreateSession"), PORTAL_ASK);
+        CHECK_EQ_INT(decide(&p, PORTAL("Location"), "CreateSession"), PORTAL_DENY);
         CHECK(!policy_allows_interface(&p, PORTAL("Settings")));
         CHECK_EQ_INT(set(&p, "FileChooser", "allow"), 0);
         CHECK_EQ_INT(set(&p, "FileChooser.SaveFile", "deny"), 0);
@@ -59,6 +59,29 @@ static void test_order(void) {
         CHECK_EQ_INT(set(&p, "Screenshot", "allow"), 0); /* the later line counts */
         CHECK_EQ_INT(decide(&p, PORTAL("Screenshot"), "PickColor"), PORTAL_ALLOW);
         policy_done(&p);
+}
+
+/* Default= is for all that the table allows; what it withholds has to be called by its name. */
+static void test_fallback(void) {
+        static const char *const values[] = {"allow", "ask", "deny"};
+
+        for (size_t i = 0; i < ELEMENTSOF(values); i++) {
+                struct policy p = {0};
+
+                CHECK_EQ_INT(policy_set_fallback(&p, values[i]), 0);
+                CHECK_EQ_INT(decide(&p, PORTAL("Secret"), "RetrieveSecret"), PORTAL_DENY);
+                CHECK_EQ_INT(decide(&p, PORTAL("Screenshot"), "PickColor"),
+                             i < 2 ? PORTAL_ASK : PORTAL_DENY);
+                CHECK_EQ_INT(decide(&p, PORTAL("Trash"), "TrashFile"),
+                             i < 2 ? PORTAL_ASK : PORTAL_DENY);
+                CHECK_EQ_INT(decide(&p, PORTAL("Print"), "Print"),
+                             i == 0 ? PORTAL_ALLOW : i == 1 ? PORTAL_ASK : PORTAL_DENY);
+                CHECK(policy_allows_interface(&p, PORTAL("NetworkMonitor")) == (i == 0));
+                CHECK(!policy_allows_interface(&p, PORTAL("Location")));
+                CHECK_EQ_INT(set(&p, "Secret", "allow"), 0);
+                CHECK_EQ_INT(decide(&p, PORTAL("Secret"), "RetrieveSecret"), PORTAL_ALLOW);
+                policy_done(&p);
+        }
 }
 
 /* Asked once, when the session is made, but for a method that has a key of its own. */
@@ -284,6 +307,7 @@ static void test_namespaces(void) {
 
 TEST_MAIN({"the table's policies, until something is set", test_defaults},
           {"the nearest rule counts", test_order},
+          {"Default= makes nothing looser", test_fallback},
           {"who has a session was asked", test_sessions},
           {"an answer stands for its question only", test_answers},
           {"keys a person may write, and others", test_keys},

@@ -3,10 +3,13 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -15,27 +18,36 @@
 static void test_names(void) {
         static const struct {
                 const char *path, *expected;
+                bool deleted;
         } rows[] = {
-                {"/tmp/a file.pdf", "a file.pdf"},
-                {"/memfd:letter (deleted)", "memfd:letter"},
-                {"/tmp/.bashrc", "_bashrc"},
-                {"/tmp/..", "_."},
-                {"/tmp/", "file"},
-                {"", "file"},
-                {"/x/a\xe2\x80\xae\nb", "a b"},
-                {"/x/\xff\xfe", "file"},
+                {"/tmp/a file.pdf", "a file.pdf", false},
+                {"/memfd:letter (deleted)", "letter", true},
+                {"/memfd:letter", "memfd:letter", false},
+                {"/memfd: (deleted)", "file", true},
+                {"/tmp/memfd:x (deleted)", "memfd:x", true},
+                {"/tmp/old (deleted)", "old", true},
+                {"/tmp/old (deleted)", "old (deleted)", false},
+                {"/tmp/a (deleted) b", "a (deleted) b", true},
+                {"/tmp/a (deleted) (deleted)", "a (deleted)", true},
+                {" (deleted)", "file", true},
+                {"/tmp/.bashrc", "_bashrc", false},
+                {"/tmp/..", "_.", false},
+                {"/tmp/", "file", false},
+                {"", "file", false},
+                {"/x/a\xe2\x80\xae\nb", "a b", false},
+                {"/x/\xff\xfe", "file", false},
         };
         char longest[2 * NAME_MAX];
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                _cleanup_free_ char *name = spool_name(rows[i].path);
+                _cleanup_free_ char *name = spool_name(rows[i].path, rows[i].deleted);
 
                 CHECK_EQ_STR(name, rows[i].expected);
         }
         memset(longest, 'x', sizeof(longest));
         longest[sizeof(longest) - 1] = '\0';
         {
-                _cleanup_free_ char *name = spool_name(longest);
+                _cleanup_free_ char *name = spool_name(longest, false);
 
                 CHECK_EQ_INT(strlen(name), NAME_MAX);
         }
@@ -75,7 +87,7 @@ static void test_copy(void) {
 
         place_init(&p);
         CHECK_EQ_INT(spool_copy(&p.spool, fd, &f, &copy), 0);
-        CHECK_EQ_STR(f->name, "memfd:letter.txt");
+        CHECK_EQ_STR(f->name, "letter.txt");
         CHECK_EQ_INT(read(copy, buf, sizeof(buf)), 4);
         CHECK_EQ_STR(buf, "text");
         CHECK(fstat(copy, &st) == 0 && (st.st_mode & 07777) == 0400);
@@ -129,6 +141,62 @@ static void test_room(void) {
         place_done(&p);
 }
 
+static void put(const char *path, const char *text) {
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+        CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+/* A file system of 1 MiB, in namespaces of our own. */
+static void mount_small(const char *dir) {
+        char uid[64], gid[64];
+
+        (void)snprintf(uid, sizeof(uid), "%u %u 1", getuid(), getuid());
+        (void)snprintf(gid, sizeof(gid), "%u %u 1", getgid(), getgid());
+        CHECK_EQ_INT(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
+        put("/proc/self/setgroups", "deny");
+        put("/proc/self/uid_map", uid);
+        put("/proc/self/gid_map", gid);
+        CHECK_EQ_INT(mount("tmpfs", dir, "tmpfs", 0, "size=1m"), 0);
+}
+
+static void in_small_room(void) {
+        struct place p;
+        struct spool_file *f = NULL, *more = NULL;
+        _cleanup_close_ int fd = content(""), copy = -1, second = -1, third = -1;
+
+        place_init(&p);
+        mount_small(p.dir);
+        CHECK_EQ_INT(ftruncate(fd, 520 << 10), 0);
+        CHECK_EQ_INT(spool_copy(&p.spool, fd, &f, &copy), SPOOL_E_FULL);
+        CHECK_EQ_INT(ftruncate(fd, 400 << 10), 0);
+        CHECK_EQ_INT(spool_copy(&p.spool, fd, &f, &copy), 0);
+        CHECK_EQ_INT(spool_copy(&p.spool, fd, &more, &second), SPOOL_E_FULL);
+        CHECK(!more);
+        copy = fd_close(copy);
+        spool_release(&p.spool, f, true); /* the oldest goes */
+        CHECK_EQ_INT(spool_copy(&p.spool, fd, &more, &third), 0);
+        spool_done(&p.spool);
+        third = fd_close(third);
+        CHECK_EQ_INT(umount(p.dir), 0);
+        CHECK_EQ_INT(rmdir(p.dir), 0);
+}
+
+/* Half of what is free in the runtime directory stays free. */
+static void test_free_space(void) {
+        int status = 0;
+        pid_t pid;
+
+        (void)fflush(stdout);
+        pid = fork();
+        if (pid == 0) {
+                in_small_room();
+                (void)fflush(stdout);
+                _exit(test_failures > 0);
+        }
+        CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 static void test_sweep(void) {
         struct place p;
         struct spool_file *f = NULL;
@@ -147,4 +215,5 @@ TEST_MAIN({"a file's name is fit for a directory of ours, and to be shown", test
           {"a copy is whole, read only, and goes", test_copy},
           {"no directory, no device, nothing too large", test_refused},
           {"what is in use stays, the oldest of the rest go for a newcomer", test_room},
+          {"half of the runtime directory stays free", test_free_space},
           {"what a killed instance left is removed", test_sweep})

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <stdint.h>
+
+/* CLOCK_MONOTONIC in microseconds. */
+uint64_t clock_usec(void);
