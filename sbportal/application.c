@@ -43,16 +43,18 @@ static void press_unrefp(struct press **p) {
 
 static int press_new(struct translator *t, const char *client, sd_bus_message *signal,
                      struct press **ret) {
-        _cleanup_(press_unrefp) struct press *p = calloc(1, sizeof(*p));
+        struct press *p = calloc(1, sizeof(*p));
+        char *copy = strdup(client);
 
-        if (!p)
+        if (!p || !copy) {
+                free(p);
+                free(copy);
                 return -ENOMEM;
-        *p = (struct press){.t = t, .n_ref = 1, .signal = sd_bus_message_ref(signal)};
+        }
+        *p = (struct press){
+                .t = t, .n_ref = 1, .client = copy, .signal = sd_bus_message_ref(signal)};
         t->presses++;
-        p->client = strdup(client);
-        if (!p->client)
-                return -ENOMEM;
-        *ret = TAKE_PTR(p);
+        *ret = p;
         return 0;
 }
 

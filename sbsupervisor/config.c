@@ -159,6 +159,10 @@ static int set_disposable(void *self, const char *value) {
         return set_yes_no(self, &((struct config *)self)->disposable, "Disposable=", value);
 }
 
+static int set_descriptors(void *self, const char *value) {
+        return set_yes_no(self, &((struct config *)self)->descriptors, "Descriptors=", value);
+}
+
 static int set_advertise_tag(void *self, const char *value) {
         return set_yes_no(self, &((struct config *)self)->advertise_tag, "AdvertiseTag=", value);
 }
@@ -320,6 +324,7 @@ static const struct {
         {"VM", "Label", set_label},
         {"VM", "Listen", set_listen},
         {"VM", "CID", set_cid},
+        {"VM", "Descriptors", set_descriptors},
         {"VM", "Disposable", set_disposable},
         {"Documents", "GuestPath", set_guest_documents},
         {"Documents", "GuestUser", set_guest_user},

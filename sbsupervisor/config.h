@@ -30,6 +30,7 @@ struct config {
         bool read_only;  /* [Documents] Open=read */
         bool advertise_tag; /* virtiofsd tells the VMM the share's tag */
         bool pass_windows;
+        bool descriptors; /* who connects to a unix: address itself may pass descriptors */
         unsigned dialogs;                /* [Limits]: that may be open at once */
         unsigned dialogs_per_minute, notifications_per_minute;
         struct policy policy; /* [Portals]; its answers are for whoever reads them to set */

@@ -98,7 +98,8 @@ enum portal_policy policy_decide(const struct policy *p, const struct portal_met
         rule = rule ?: stricter(p->fallback, portal_default_policy(m->interface, m->member));
         if (rule == PORTAL_ASK && p->answers)
                 answer = answer_to(p->answers, m, i);
-        rule = answer ?: rule;
+        if (answer)
+                rule = answer;
         /* Who has a session was asked when it was made; a key of the method's own asks again. */
         return rule == PORTAL_ASK && !own && is_of_session(m) ? PORTAL_ALLOW : rule;
 }

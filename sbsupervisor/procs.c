@@ -22,6 +22,7 @@
 #define RESTART_USEC     200000u   /* a VMM that reboots its guest reconnects after about a second */
 #define RESTART_MAX_USEC 30000000u /* for one that cannot live: a person who mends it need not wait long */
 #define SHORT_LIFE_USEC  1000000u  /* less: it failed; else it served somebody */
+#define KILLED_MS        5000 /* the kernel needs no time for it, but where it waits itself */
 #define SHORT_SERVICES   8u        /* VMMs in a row that may leave so soon; then it has none */
 
 /* The one line about it; then: what follows of it, or "". */
@@ -256,7 +257,9 @@ void proc_stop(struct proc *p, int grace_ms) {
                 if (!wait_exit(p, grace_ms)) {
                         log_warning("%s does not stop: killed", proc_rows[p->id].name);
                         send_signal(p, SIGKILL);
-                        (void)wait_exit(p, -1);
+                        if (!wait_exit(p, KILLED_MS))
+                                log_error("%s, pid %d, cannot be killed: it waits for a file system "
+                                          "that does not answer", proc_rows[p->id].name, p->pid);
                 }
                 report_crash(p, by_itself);
         }

@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "common/cleanup.h"
 #include "common/escape.h"
@@ -40,13 +38,27 @@ int resolve_add_path(struct request *r, const char *gate_path) {
         return p->gate ? 0 : -ENOMEM;
 }
 
-/* The file at path in the VM's share, if it is the one that st is of. */
-static bool is_shared_as(const struct documents *d, const char *path, const struct stat *st) {
-        _cleanup_free_ char *full = NULL;
-        struct stat there;
+static bool is_same_device(const struct statx *a, const struct statx *b) {
+        return a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
+}
 
-        return asprintf(&full, "%s/%s", d->share, path) >= 0 && lstat(full, &there) == 0 &&
-               there.st_dev == st->st_dev && there.st_ino == st->st_ino;
+/* Asks no file system but the share's own: another may be the guest's, and not answer. */
+static bool is_on_share(const struct documents *d, int fd, struct statx *ret) {
+        struct statx share;
+
+        return statx(AT_FDCWD, d->share, 0, 0, &share) == 0 &&
+               statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, ret) == 0 &&
+               is_same_device(&share, ret);
+}
+
+/* The file at path in the VM's share, if it is the one that st is of. */
+static bool is_shared_as(const struct documents *d, const char *path, const struct statx *st) {
+        _cleanup_free_ char *full = NULL;
+        struct statx there;
+
+        return asprintf(&full, "%s/%s", d->share, path) >= 0 &&
+               statx(AT_FDCWD, full, AT_SYMLINK_NOFOLLOW, STATX_INO, &there) == 0 &&
+               is_same_device(&there, st) && there.stx_ino == st->stx_ino;
 }
 
 /*
@@ -66,12 +78,10 @@ static bool is_in_document(const char *path) {
  */
 static int find_document(const struct documents *d, int fd, char **ret) {
         char link[64], path[PATH_MAX];
-        struct statfs fs;
-        struct stat st;
+        struct statx st;
         ssize_t n;
 
-        if (!d->share || fstatfs(fd, &fs) < 0 || fs.f_type != FUSE_SUPER_MAGIC ||
-            fstat(fd, &st) < 0)
+        if (!d->share || !is_on_share(d, fd, &st))
                 return 0;
         (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         n = readlink(link, path, sizeof(path) - 1);

@@ -139,6 +139,12 @@ static int open_debug_access(struct supervisor *s) {
         return r;
 }
 
+static uint32_t guest_flags(const struct config *c, const struct address *a) {
+        bool fds = c->descriptors && a->kind == ADDRESS_UNIX;
+
+        return IPC_LISTEN_GUEST | (fds ? IPC_LISTEN_FDS : 0);
+}
+
 static int open_sockets(struct supervisor *s) {
         struct address a;
         int r = unix_address(&a, s->instance.private_dir, "bus");
@@ -148,7 +154,8 @@ static int open_sockets(struct supervisor *s) {
                 r = s->private_listener < 0 ? s->private_listener : 0;
         }
         for (unsigned i = 0; i < s->config.n_listen && r == 0; i++)
-                r = open_listener(s, &s->config.listen[i], PROC_VM_ROUTER, IPC_LISTEN_GUEST);
+                r = open_listener(s, &s->config.listen[i], PROC_VM_ROUTER,
+                                  guest_flags(&s->config, &s->config.listen[i]));
         return r < 0 ? r : open_debug_access(s);
 }
 

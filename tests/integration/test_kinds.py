@@ -6,7 +6,9 @@ Closed by the guest, by the host, with its client, with the host's portal, with 
 import os
 import signal
 
-from rig.guest import PATH, REQUEST, GLib, error_name, pump
+from gi.repository import Gio
+
+from rig.guest import PATH, REQUEST, GLib, GuestClient, error_name, pump
 from rig.processes import wait_for
 from rig.sidebus import Sidebus
 from rig.world import PORTAL, SESSION, V, World, eventually
@@ -303,6 +305,23 @@ def test_copies_too_large(env):
     request = w.request("OpenURI.OpenFile", "(sha{sv})", "", 0, {}, fds=[w.guest_file()])
     w.dialog("AppChooser.ChooseApplication").answer(1)
     assert request.wait() == (1, {})
+
+
+def test_descriptors_over_unix(env):
+    """Descriptors=yes: who connects to a unix: address passes them; else nobody does there"""
+    for config, carried in (("[VM]\nDescriptors=yes\n", True), ("", False)):
+        w = World(env, config=config)
+        client = env.closing(GuestClient("unix:path=" + w.sidebus.listen))
+        flags = client.bus.get_capabilities()
+        assert bool(flags & Gio.DBusCapabilityFlags.UNIX_FD_PASSING) == carried, (config, flags)
+        if not carried:
+            continue
+        request = w.request("OpenURI.OpenFile", "(sha{sv})", "", 0, {}, client=client,
+                            fds=[w.guest_file()])
+        dialog = w.dialog("AppChooser.ChooseApplication")
+        assert dialog.options["uri"].endswith("/from%20guest.txt"), dialog.options
+        dialog.answer(1)
+        assert request.wait() == (1, {})
 
 
 def test_absent(env):
