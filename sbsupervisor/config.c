@@ -11,6 +11,7 @@
 #include "common/escape.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/sandbox_layer.h"
 #include "sbsupervisor/ini.h"
 #include "sbsupervisor/small_file.h"
 
@@ -180,6 +181,12 @@ static int set_windows(void *self, const char *value) {
         return 0;
 }
 
+static int set_waive(void *self, const char *value) {
+        return sandbox_layer_parse(value, &((struct config *)self)->waived) == 0
+                       ? 0
+                       : bad_value(self, "Waive=", value, SANDBOX_LAYER_CHOICE);
+}
+
 /* --- [Portals]: what the VM may use --------------------------------------------------------- */
 
 /* What is wrong with "Portal=" or "Portal.Method=", and what would be right. */
@@ -295,6 +302,7 @@ static const struct {
         {"Portals", "OpenURISchemes", set_schemes},
         {"Portals", "SettingsNamespaces", set_namespaces},
         {"Portals", "WindowHandles", set_windows},
+        {"Sandbox", "Waive", set_waive},
         {"Log", "Level", set_log_level},
 };
 

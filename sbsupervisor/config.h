@@ -30,6 +30,7 @@ struct config {
         bool read_only;  /* [Documents] Open=read */
         bool advertise_tag; /* virtiofsd tells the VMM the share's tag */
         bool pass_windows;
+        unsigned waived; /* [Sandbox] Waive=: SANDBOX_* */
         struct policy policy; /* [Portals]; its answers are for whoever reads them to set */
         const char *source; /* while the file is read: "FILE:LINE: ", for messages */
         bool cleanup;       /* --cleanup: remove what a killed instance left, and exit */
