@@ -72,6 +72,11 @@
 #define LIMIT_GATE_QUEUED     512u   /* answers sbportal has not read: it reads at once, or is broken */
 #define LIMIT_GATE_BYTES      1048576u /* a guest's message to sbportal, and what is passed on of it: options, no payloads */
 
+/* --- what our own processes may take, whatever happens in them ------------------------------ */
+#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BYTES, one whole message above it, its copy, names and rules */
+#define LIMIT_PORTAL_AS  536870912u  /* D-Bus's largest message, twice, and ourselves */
+#define LIMIT_COVER_ENTRIES 16384u   /* files of /run, of /tmp, looked at for sockets at the start: some 10 ms */
+
 /* --- logs --------------------------------------------------------------------------------- */
 #define LIMIT_LOG_LINES_SECOND 50u   /* per process; what is over is counted and said */
 #define LIMIT_REFUSED_SECONDS  60u   /* between two lines about connections from a wrong CID or user */

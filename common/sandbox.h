@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a process gives up, as data, in two named stages.
+ * What a process gives up, as data, in three named stages.
  *
- *   sandbox_start()  first thing in main(): no_new_privs, not dumpable (if the
- *                    profile says so), descriptors 0-2 exist, resource limits.
- *   sandbox_lock()   after set-up, before the first byte from outside is read:
- *                    all capabilities gone, then the system call allow-list with
- *                    kill-process as its default.
+ *   sandbox_start()    first thing in main(): no_new_privs, descriptors 0-2 exist.
+ *   sandbox_enclose()  when no file is needed any more: namespaces of its own with an empty root,
+ *                      no capability in any set, Landlock, not dumpable.
+ *   sandbox_lock()     after set-up, before the first byte from outside is read: resource limits,
+ *                      no memory that becomes executable, the system call filter.
  *
- * A step that fails is an error and the process must exit: there is no
- * "continue without".
+ * A step that fails is an error and the process must exit: there is no "continue without".  Where
+ * a kernel cannot give a layer, a person can waive that layer by name; who starts the process then
+ * says which are waived.
  */
 #pragma once
 
@@ -18,7 +19,9 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-/* A test of one argument; a row of syscalls with tests is allowed only when they all hold. */
+#include "common/sandbox_layer.h"
+
+/* A test of one argument; a row of syscalls with tests matches only when they all hold. */
 struct sandbox_arg {
         unsigned index; /* 0..5 */
         uint64_t mask;  /* compare (arg & mask) == value */
@@ -38,12 +41,24 @@ struct sandbox_rlimit {
 
 struct sandbox_profile {
         const char *name;
+        unsigned layers; /* of SANDBOX_*; capabilities and limits are everybody's */
         bool dumpable;
+        bool starts_programs; /* what it executes is bound by its filter, and by nothing else of it */
         const struct sandbox_rlimit *rlimits;
         size_t n_rlimits;
-        const struct sandbox_syscall *syscalls; /* NULL: no filter */
+        const struct sandbox_syscall *syscalls; /* all others kill the process */
         size_t n_syscalls;
+        const struct sandbox_syscall *refused; /* in place of syscalls: these fail with EPERM */
+        size_t n_refused;
 };
 
 int sandbox_start(const struct sandbox_profile *profile);
-int sandbox_lock(const struct sandbox_profile *profile);
+
+enum sandbox_place {
+        SANDBOX_OUTSIDE,  /* no namespace is made yet: all but that of processes can be made now */
+        SANDBOX_PREPARED, /* whoever started us made all, and left us the capabilities to go on */
+};
+
+/* waived: of SANDBOX_*; each was named by a person. */
+int sandbox_enclose(const struct sandbox_profile *profile, unsigned waived, enum sandbox_place place);
+int sandbox_lock(const struct sandbox_profile *profile, unsigned waived);

@@ -21,6 +21,8 @@
 static const struct sandbox_rlimit rlimits[] = {
         {RLIMIT_NOFILE, 2 * LIMIT_AGENT_CLIENTS + 64},
         {RLIMIT_CORE, 0},
+        {RLIMIT_NPROC, 0}, /* nothing is ever started */
+        {RLIMIT_FSIZE, 0}, /* no file grows */
 };
 
 static const struct sandbox_syscall syscalls[] = {
@@ -84,6 +86,7 @@ static const struct sandbox_syscall syscalls[] = {
 
 const struct sandbox_profile sbagent_profile = {
         .name = "sbagent",
+        .layers = SANDBOX_SECCOMP,
         .dumpable = false,
         .rlimits = rlimits,
         .n_rlimits = ELEMENTSOF(rlimits),

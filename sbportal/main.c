@@ -25,6 +25,8 @@
 
 struct settings {
         int ipc_fd;
+        enum sandbox_place place;
+        unsigned waived;
 };
 
 static int set_ipc_fd(void *self, const char *value) {
@@ -42,20 +44,34 @@ static int set_ipc_fd(void *self, const char *value) {
         return 0;
 }
 
+static int set_in_namespaces(void *self, _unused_ const char *value) {
+        ((struct settings *)self)->place = SANDBOX_PREPARED;
+        return 0;
+}
+
+static int set_waive(void *self, const char *value) {
+        if (sandbox_layer_parse(value, &((struct settings *)self)->waived) == 0)
+                return 0;
+        log_error("--waive %s: " SANDBOX_LAYER_CHOICE, ESCAPED(value));
+        return -EINVAL;
+}
+
 static const struct option_row options[] = {
         {"ipc-fd", "FD", "the supervisor's channel (required)", set_ipc_fd},
+        {"in-namespaces", NULL, "the supervisor has made the namespaces to live in", set_in_namespaces},
+        {"waive", "LAYERS", "parts of the sandbox to do without, as in sidebus.conf(5)", set_waive},
         {0},
 };
 
 /* After the lock there is only what the profile allows, and only then is a byte of a bus read. */
-static int run(struct translator *t) {
+static int run(struct translator *t, const struct settings *s) {
         int r;
 
         r = on_ipc_wait_config(t);
         if (r == 0)
                 r = translator_connect(t);
         if (r == 0)
-                r = sandbox_lock(&sbportal_profile);
+                r = sandbox_lock(&sbportal_profile, s->waived);
         if (r == 0)
                 r = translator_run(t);
         else if (r == IPC_E_GONE) /* stopped before it began */
@@ -79,13 +95,14 @@ int main(int argc, char **argv) {
                 log_error("--ipc-fd is missing: sbportal is started by sbsupervisor");
                 return EXIT_USAGE;
         }
-        if (sandbox_start(&sbportal_profile) < 0)
+        if (sandbox_start(&sbportal_profile) < 0 ||
+            sandbox_enclose(&sbportal_profile, settings.waived, settings.place) < 0)
                 return EXIT_FAILURE;
         /* A guest's large message goes back to the kernel when it is done with; glibc would learn
          * to keep it. */
         (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
         r = translator_init(&t, settings.ipc_fd);
-        r = r < 0 ? log_error_errno(r, "cannot start the event loop") : run(&t);
+        r = r < 0 ? log_error_errno(r, "cannot start the event loop") : run(&t, &settings);
         translator_done(&t);
         return r < 0 ? EXIT_FAILURE : r;
 }

@@ -52,11 +52,13 @@ static const struct sandbox_rlimit rlimits[] = {
         {RLIMIT_CORE, 0},       /* a core would hold the guest's data */
         {RLIMIT_NOFILE, LIMIT_PORTAL_FDS},
         {RLIMIT_NPROC, 0},      /* nothing is ever started */
-        {RLIMIT_AS, 536870912}, /* 512 MiB: D-Bus's largest message, twice, and ourselves */
+        {RLIMIT_FSIZE, 0},      /* no file grows */
+        {RLIMIT_AS, LIMIT_PORTAL_AS},
 };
 
 const struct sandbox_profile sbportal_profile = {
         .name = "sbportal",
+        .layers = SANDBOX_ALL,
         .rlimits = rlimits,
         .n_rlimits = ELEMENTSOF(rlimits),
         .syscalls = syscalls,

@@ -33,6 +33,8 @@ struct arguments {
         bool standalone;
         const char *listen[MAX_LISTEN];
         unsigned n_listen;
+        enum sandbox_place place;
+        unsigned waived;
 };
 
 static int set_ipc_fd(void *self, const char *value) {
@@ -67,10 +69,24 @@ static int set_listen(void *self, const char *value) {
         return 0;
 }
 
+static int set_in_namespaces(void *self, _unused_ const char *value) {
+        ((struct arguments *)self)->place = SANDBOX_PREPARED;
+        return 0;
+}
+
+static int set_waive(void *self, const char *value) {
+        if (sandbox_layer_parse(value, &((struct arguments *)self)->waived) == 0)
+                return 0;
+        log_error("--waive %s: " SANDBOX_LAYER_CHOICE, ESCAPED(value));
+        return -EINVAL;
+}
+
 static const struct option_row options[] = {
         {"ipc-fd", "N", "descriptor of the supervisor's channel", set_ipc_fd},
         {"standalone", NULL, "be an ordinary bus, without a supervisor", set_standalone},
         {"listen", "ADDRESS", "with --standalone: unix:PATH to listen on; may be repeated", set_listen},
+        {"in-namespaces", NULL, "the supervisor has made the namespaces to live in", set_in_namespaces},
+        {"waive", "LAYERS", "parts of the sandbox to do without, as in sidebus.conf(5)", set_waive},
         {0},
 };
 
@@ -89,7 +105,7 @@ static int parse(int argc, char **argv, struct arguments *args) {
         return 0;
 }
 
-/* Everything that needs a file or a new socket, then the lock, then the first byte. */
+/* Everything that needs a file or a new socket, then the sandbox, then the first byte. */
 static int run(const struct arguments *args) {
         struct router router;
         int v = router_init(&router);
@@ -99,7 +115,9 @@ static int run(const struct arguments *args) {
         else if (args->standalone)
                 v = standalone_start(&router, args->listen, args->n_listen);
         if (v == 0)
-                v = sandbox_lock(&router_profile);
+                v = sandbox_enclose(&router_profile, args->waived, args->place);
+        if (v == 0)
+                v = sandbox_lock(&router_profile, args->waived);
         if (v == 0 && !args->standalone)
                 v = on_ipc_start(&router, args->ipc_fd);
         if (v == 0) {

@@ -59,10 +59,13 @@ static const struct sandbox_rlimit rlimits[] = {
         {RLIMIT_CORE, 0},  /* it would hold guests' messages */
         {RLIMIT_NPROC, 0}, /* of our user: no child, whatever else fails */
         {RLIMIT_NOFILE, LIMIT_ROUTER_FDS},
+        {RLIMIT_AS, LIMIT_ROUTER_AS},
+        {RLIMIT_FSIZE, 0}, /* no file grows */
 };
 
 const struct sandbox_profile router_profile = {
         .name = "sbrouter",
+        .layers = SANDBOX_ALL,
         .rlimits = rlimits,
         .n_rlimits = ELEMENTSOF(rlimits),
         .syscalls = syscalls,

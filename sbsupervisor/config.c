@@ -12,6 +12,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/sandbox_layer.h"
 #include "sbsupervisor/ini.h"
 #include "sbsupervisor/small_file.h"
 
@@ -216,6 +217,12 @@ static int set_notifications(void *self, const char *value) {
                          "NotificationsPerMinute=", value, LIMIT_NOTIFICATIONS_VM);
 }
 
+static int set_waive(void *self, const char *value) {
+        return sandbox_layer_parse(value, &((struct config *)self)->waived) == 0
+                       ? 0
+                       : bad_value(self, "Waive=", value, SANDBOX_LAYER_CHOICE);
+}
+
 /* --- [Portals]: what the VM may use --------------------------------------------------------- */
 
 /* What is wrong with "Portal=" or "Portal.Method=", and what would be right. */
@@ -337,6 +344,7 @@ static const struct {
         {"Limits", "Dialogs", set_dialogs},
         {"Limits", "DialogsPerMinute", set_dialogs_per_minute},
         {"Limits", "NotificationsPerMinute", set_notifications},
+        {"Sandbox", "Waive", set_waive},
         {"Log", "Level", set_log_level},
 };
 

@@ -33,6 +33,7 @@ struct config {
         bool descriptors; /* who connects to a unix: address itself may pass descriptors */
         unsigned dialogs;                /* [Limits]: that may be open at once */
         unsigned dialogs_per_minute, notifications_per_minute;
+        unsigned waived; /* [Sandbox] Waive=: SANDBOX_* */
         struct policy policy; /* [Portals]; its answers are for whoever reads them to set */
         const char *source; /* while the file is read: "FILE:LINE: ", for messages */
         bool cleanup;       /* --cleanup: remove what a killed instance left, and exit */

@@ -13,6 +13,7 @@
 
 #include "common/escape.h"
 #include "common/log.h"
+#include "common/sandbox_layer.h"
 #include "sbsupervisor/supervisor.h"
 
 char *launch_path(const struct proc_row *row) {
@@ -120,9 +121,22 @@ void launch_done(struct launch *l) {
 
 /* --- our own programs ------------------------------------------------------------------------------- */
 
-static int prepare_own(struct supervisor *s _unused_, struct launch *l) {
+/* To leave the file system, and to lower the bounding set; then they drop these, too. */
+#define OWN_CAPABILITIES (PRIVOP_CAPABILITY(CAP_SYS_ADMIN) | PRIVOP_CAPABILITY(CAP_SETPCAP))
+
+static int prepare_own(struct supervisor *s, struct launch *l) {
         launch_arg(l, "--ipc-fd");
         launch_arg(l, "3");
+        if (!(s->config.waived & SANDBOX_NAMESPACES))
+                launch_arg(l, "--in-namespaces");
+        for (unsigned layer = 1; layer < SANDBOX_ALL; layer <<= 1)
+                if (s->config.waived & layer) {
+                        const char *arg = own(l, "--waive=%s", sandbox_layer_name(layer));
+
+                        if (!arg)
+                                return -ENOMEM;
+                        launch_arg(l, arg);
+                }
         return 0;
 }
 
@@ -326,6 +340,9 @@ static int prepare_virtiofsd(struct supervisor *s, struct launch *l) {
         launch_arg(l, share);
         launch_arg(l, "--cache=never");
         launch_arg(l, "--inode-file-handles=never");
+        /* Its own defaults, but not left to them: it sees the share and nothing else. */
+        launch_arg(l, "--sandbox=namespace");
+        launch_arg(l, "--seccomp=kill");
         launch_arg(l, "--log-level=warn");
         if (s->config.advertise_tag)
                 launch_arg(l, "--tag=" PRINT_TAG); /* not always: some QEMUs crash of it */
@@ -341,6 +358,7 @@ const struct proc_row proc_rows[PROC_N] = {
                         .role = IPC_ROUTER,
                         .after = PROC_N,
                         .ready = PROC_READY_BUS,
+                        .capabilities = OWN_CAPABILITIES,
                         .prepare = prepare_own,
                         .started = started_private_router,
                 },
@@ -354,7 +372,6 @@ const struct proc_row proc_rows[PROC_N] = {
                         .ready = PROC_READY_NAME,
                         .bus_name = "org.freedesktop.impl.portal.PermissionStore",
                         .in_documents_ns = true,
-                        .capability = -1,
                         .prepare = prepare_daemon,
                 },
         [PROC_DOCUMENT_PORTAL] =
@@ -367,7 +384,7 @@ const struct proc_row proc_rows[PROC_N] = {
                         .ready = PROC_READY_NAME,
                         .bus_name = DOCUMENTS_BUS_NAME,
                         .in_documents_ns = true,
-                        .capability = CAP_SYS_ADMIN, /* its fusermount3 mounts, in its own namespace */
+                        .capabilities = PRIVOP_CAPABILITY(CAP_SYS_ADMIN), /* its fusermount3 mounts, in its own namespace */
                         .prepare = prepare_daemon,
                         .started = started_document_portal,
                         .named = named_document_portal,
@@ -382,7 +399,6 @@ const struct proc_row proc_rows[PROC_N] = {
                         .ready = PROC_READY_EXEC,
                         .on_death = PROC_DEATH_RESTART, /* it ends when the VMM disconnects */
                         .in_documents_ns = true,
-                        .capability = -1,
                         .optional = true,
                         .prepare = prepare_virtiofsd,
                 },
@@ -393,6 +409,7 @@ const struct proc_row proc_rows[PROC_N] = {
                         .role = IPC_ROUTER,
                         .after = PROC_N,
                         .ready = PROC_READY_IPC,
+                        .capabilities = OWN_CAPABILITIES,
                         .prepare = prepare_own,
                         .started = started_vm_router,
                 },
@@ -403,6 +420,7 @@ const struct proc_row proc_rows[PROC_N] = {
                         .role = IPC_PORTAL,
                         .after = PROC_VM_ROUTER,
                         .ready = PROC_READY_IPC,
+                        .capabilities = OWN_CAPABILITIES,
                         .prepare = prepare_own,
                         .started = started_portal,
                 },

@@ -35,11 +35,26 @@ static void check_tables(void) {
         assert(ipc_check_table(on_ipc_handlers, on_ipc_n_handlers, IPC_SUPERVISOR) == 0);
 }
 
+static void warn_of_waived(const struct config *c) {
+        char names[64];
+
+        if (c->waived)
+                log_warning("VM '%s' is served without %s, as its configuration says: a break-in out of "
+                            "sbrouter or sbportal is easier",
+                            c->vm, sandbox_layer_names(c->waived, names, sizeof(names)));
+}
+
 static int run(struct supervisor *s) {
         int r = sandbox_start(&supervisor_profile);
 
+        if (!s->config.cleanup)
+                warn_of_waived(&s->config);
+        if (r == 0 && !s->config.cleanup) /* what was left goes, whatever the kernel */
+                r = sandbox_layer_check(SANDBOX_ALL & ~s->config.waived);
         if (r == 0)
-                r = sandbox_lock(&supervisor_profile);
+                r = sandbox_enclose(&supervisor_profile, s->config.waived, SANDBOX_OUTSIDE);
+        if (r == 0)
+                r = sandbox_lock(&supervisor_profile, s->config.waived);
         if (r == 0 && s->config.cleanup)
                 return instance_cleanup(&s->config);
         return r < 0 ? r : supervisor_run(s);

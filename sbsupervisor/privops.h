@@ -19,13 +19,26 @@ enum {
         PRIVOP_E_SYMLINK,   /* a symlink below a directory that a VM may write */
         PRIVOP_E_KIND,      /* neither regular file nor directory; or not the one that is needed */
         PRIVOP_E_READ,      /* the person cannot read it */
-        PRIVOP_E_USERNS,    /* the kernel does not let us make a user namespace */
+        PRIVOP_E_USERNS,    /* the kernel does not let us make a namespace; errno says how */
+        PRIVOP_E_SOCKETS,   /* there are so many files that some sockets stay to be seen */
         PRIVOP_E_PROGRAM,   /* the program to start is missing or cannot be executed */
 };
 
 /* --- starting programs ------------------------------------------------------------------------- */
 
-#define PRIVOP_MAX_FDS 4
+#define PRIVOP_MAX_FDS      4
+#define PRIVOP_MAX_VIEW     4
+#define PRIVOP_N_NAMESPACES 4 /* of the documents namespace: user, mount, network, ipc */
+
+/* The bit of capability c (CAP_*) in a set. */
+#define PRIVOP_CAPABILITY(c) (UINT64_C(1) << (c))
+
+/* All -1: none. */
+struct privop_namespaces {
+        int fds[PRIVOP_N_NAMESPACES];
+};
+
+void privop_namespaces_close(struct privop_namespaces *ns);
 
 struct privop_spawn {
         const char *path;
@@ -34,22 +47,42 @@ struct privop_spawn {
         const int *fds; /* become 3, 4, ... of the program; nothing else stays open */
         unsigned n_fds;
         int log_fd;             /* becomes 1 and 2; 0 is /dev/null */
-        int user_ns, mount_ns;  /* joined before the exec; -1: stay here */
-        int ambient_capability; /* of the joined namespace, kept over the exec; -1: none */
+        bool apart;             /* in new namespaces of its own, of every kind that there is */
+        const struct privop_namespaces *join; /* before the exec; NULL: stay here */
+        uint64_t capabilities;  /* of those namespaces, kept over the exec; no other can be had */
 };
 
 /*
  * Starts a program that dies with us (PDEATHSIG).  On success the caller owns *ret_pidfd.
- * PRIVOP_E_PROGRAM with errno set, or a negative errno.
+ * PRIVOP_E_PROGRAM or PRIVOP_E_USERNS with errno set, or a negative errno.
  */
 int privop_spawn(const struct privop_spawn *s, pid_t *ret_pid, int *ret_pidfd);
 
 /*
- * A user + mount namespace for the document portal's daemons, our uid and gid mapped to
- * themselves, all mounts slaves of ours: its FUSE mount is seen nowhere else and ends
- * with it.  The caller owns both descriptors.  PRIVOP_E_USERNS with errno set.
+ * What the documents namespace does not show: the sockets of the person's session, by which
+ * whoever took a daemon over could ask other programs of the person for anything.
  */
-int privop_new_documents_namespace(int *ret_user, int *ret_mount);
+struct privop_view {
+        const char *runtime_dir; /* the person's: all of it, but keep[]; NULL: there is none */
+        const char *keep[PRIVOP_MAX_VIEW]; /* directories where nothing is covered */
+        const char *hide[PRIVOP_MAX_VIEW]; /* sockets, wherever they are */
+        unsigned n_keep, n_hide;           /* all paths are absolute */
+};
+
+/*
+ * Covers them, in a mount namespace of our own, and those that are found below /run and /tmp.
+ * Files stay as they are: people pick them.  0, PRIVOP_E_SOCKETS, or a negative errno.
+ */
+int privop_cover(const struct privop_view *view);
+
+/*
+ * A user, mount, network and ipc namespace for the document portal's daemons, our uid and gid
+ * mapped to themselves, all mounts slaves of ours: its FUSE mount is seen nowhere else and ends
+ * with it, and what is mounted outside later is seen in there.  No network: nor has an abstract
+ * socket of outside a name there.  The caller closes ns, also after a failure.
+ * PRIVOP_E_SOCKETS (all is made), PRIVOP_E_USERNS with errno set, or a negative errno.
+ */
+int privop_new_documents_namespace(const struct privop_view *view, struct privop_namespaces *ns);
 
 /*
  * A process that connects fd, a socket, to sa and then does nothing until *ret_hold, the caller's,

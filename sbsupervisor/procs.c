@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/escape.h"
 #include "common/log.h"
+#include "common/sandbox_layer.h"
 #include "sbsupervisor/launch.h"
 #include "sbsupervisor/on_ipc.h"
 #include "sbsupervisor/supervisor.h"
@@ -129,6 +130,8 @@ static int watch(struct supervisor *s, struct proc *p) {
 }
 
 static int report_spawn(const struct proc_row *row, const char *path, int r) {
+        if (r == PRIVOP_E_USERNS)
+                return sandbox_layer_refuse(row->name, SANDBOX_NAMESPACES, errno);
         if (r != PRIVOP_E_PROGRAM)
                 return log_error_errno(r, "cannot start %s", path);
         if (row->package)
@@ -149,9 +152,9 @@ static int spawn(struct supervisor *s, struct proc *p, const struct proc_row *ro
                 .envp = l->envp,
                 .fds = l->fds,
                 .n_fds = l->n_fds,
-                .user_ns = row->in_documents_ns ? s->user_ns : -1,
-                .mount_ns = row->in_documents_ns ? s->mount_ns : -1,
-                .ambient_capability = row->in_documents_ns ? row->capability : -1,
+                .apart = row->role != IPC_SUPERVISOR && !(s->config.waived & SANDBOX_NAMESPACES),
+                .join = row->in_documents_ns ? &s->view.namespaces : NULL,
+                .capabilities = row->capabilities,
         };
         int r = child_log_open(&p->log, s->event, row->name, &log_fd);
 

@@ -60,8 +60,8 @@ struct proc_row {
         enum proc_ready ready;
         const char *bus_name;    /* PROC_READY_NAME */
         enum proc_death on_death;
-        bool in_documents_ns;
-        int capability;          /* ambient in that namespace; -1: none */
+        bool in_documents_ns;    /* ours are each in namespaces of their own */
+        uint64_t capabilities;   /* PRIVOP_CAPABILITY() of the namespace it lives in */
         bool optional;           /* runs without, when it is not installed */
         int (*prepare)(struct supervisor *s, struct launch *l);
         int (*started)(struct supervisor *s); /* the process runs; NULL: nothing to do */

@@ -14,6 +14,7 @@ static const struct sandbox_rlimit rlimits[] = {
 const struct sandbox_profile supervisor_profile = {
         .name = "sbsupervisor",
         .dumpable = true,
+        .starts_programs = true,
         .rlimits = rlimits,
         .n_rlimits = ELEMENTSOF(rlimits),
 };

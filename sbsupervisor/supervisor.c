@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/listen.h"
 #include "common/log.h"
+#include "common/sandbox_layer.h"
 #include "sbsupervisor/desktop_entry.h"
 #include "sbsupervisor/launch.h"
 #include "sbsupervisor/virtiofsd.h"
@@ -54,21 +55,6 @@ static int check_machine(void) {
                 return -ENOENT;
         }
         return 0;
-}
-
-static int make_namespace(struct supervisor *s) {
-        int r = privop_new_documents_namespace(&s->user_ns, &s->mount_ns);
-
-        if (r == PRIVOP_E_USERNS) {
-                r = -errno;
-                (void)log_error_errno(r, "the kernel does not let you make a user namespace: allow it "
-                                         "(sysctl user.max_user_namespaces, "
-                                         "kernel.unprivileged_userns_clone=1, or "
-                                         "kernel.apparmor_restrict_unprivileged_userns=0)");
-        } else if (r < 0) {
-                (void)log_error_errno(r, "cannot make the documents namespace");
-        }
-        return r;
 }
 
 /* --- sockets -------------------------------------------------------------------------------------- */
@@ -231,6 +217,20 @@ static int give_listeners(struct supervisor *s) {
         return 0;
 }
 
+/* What "systemctl status" shows. */
+static void tell_status(const struct supervisor *s) {
+        const struct documents *d = &s->documents;
+        char granted[128] = "", names[64] = "";
+
+        if (d->n_granted + d->n_foreign > 0)
+                (void)snprintf(granted, sizeof(granted), ": %u documents granted, %u of them read only "
+                                                         "because of their owner or group",
+                               d->n_granted, d->n_foreign);
+        (void)sandbox_layer_names(s->config.waived, names, sizeof(names));
+        (void)sd_notifyf(false, "STATUS=Serving VM '%s'%s%s%s%s", s->config.vm, granted,
+                         *names ? " (less protected: without " : "", names, *names ? ")" : "");
+}
+
 static int serve(struct supervisor *s) {
         int r = make_debug_link(s);
 
@@ -241,7 +241,8 @@ static int serve(struct supervisor *s) {
         s->serving = true;
         s->deadline = sd_event_source_disable_unref(s->deadline);
         log_info("serving VM '%s' as %s", s->config.vm, s->instance.state.app_id);
-        (void)sd_notifyf(false, "READY=1\nSTATUS=Serving VM '%s'", s->config.vm);
+        (void)sd_notify(false, "READY=1");
+        tell_status(s);
         return 0;
 }
 
@@ -334,9 +335,7 @@ static int on_turn(sd_event_source *source _unused_, void *userdata) {
         if (!s->serving || s->told == s->documents.n_granted + s->documents.n_foreign)
                 return 0;
         s->told = s->documents.n_granted + s->documents.n_foreign;
-        (void)sd_notifyf(false, "STATUS=Serving VM '%s': %u documents granted, %u of them read only "
-                                "because of their owner or group",
-                         s->config.vm, s->documents.n_granted, s->documents.n_foreign);
+        tell_status(s);
         return 0;
 }
 
@@ -424,7 +423,7 @@ static int start(struct supervisor *s) {
         if (r == 0)
                 r = claim_cid(s);
         if (r == 0)
-                r = make_namespace(s);
+                r = documents_view_open(&s->view, &s->config, s->host.bus);
         if (r == 0)
                 r = open_share(s);
         return r < 0 ? r : supervisor_advance(s);
@@ -470,8 +469,7 @@ static void stop(struct supervisor *s) {
         s->private_listener = fd_close(s->private_listener);
         s->virtiofs_listener = fd_close(s->virtiofs_listener);
         s->portal_bus_fd = fd_close(s->portal_bus_fd);
-        s->user_ns = fd_close(s->user_ns);
-        s->mount_ns = fd_close(s->mount_ns);
+        documents_view_close(&s->view);
         cid_release(&s->cid);
         instance_close(&s->instance);
         free(s->debug_link);
@@ -484,7 +482,7 @@ int supervisor_run(struct supervisor *s) {
 
         s->instance.lock_fd = s->cid.fd = -1;
         s->private_listener = s->virtiofs_listener = s->portal_bus_fd = -1;
-        s->user_ns = s->mount_ns = -1;
+        documents_view_init(&s->view);
         for (enum proc_id id = 0; id < PROC_N; id++)
                 s->procs[id] = (struct proc){
                         .supervisor = s, .id = id, .pidfd = -1, .chan.fd = -1};

@@ -10,6 +10,7 @@
 #include "sbsupervisor/cid.h"
 #include "sbsupervisor/config.h"
 #include "sbsupervisor/documents.h"
+#include "sbsupervisor/documents_view.h"
 #include "sbsupervisor/gate.h"
 #include "sbsupervisor/host.h"
 #include "sbsupervisor/instance.h"
@@ -39,7 +40,7 @@ struct supervisor {
         unsigned n_listeners;
         int private_listener;            /* where the daemons connect */
         int virtiofs_listener;           /* where the VMM connects; -1: no share */
-        int user_ns, mount_ns;           /* the documents namespace */
+        struct documents_view view;      /* where the daemons live */
         int portal_bus_fd;               /* sbportal's end of the VM bus, until it has it */
         char *debug_link;                /* DIR/doc */
         sd_event_source *deadline;       /* of the start */

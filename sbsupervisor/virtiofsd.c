@@ -34,9 +34,6 @@ static int ask_version(const char *path, char *ret, size_t size) {
                 .path = path,
                 .argv = argv,
                 .envp = envp,
-                .user_ns = -1,
-                .mount_ns = -1,
-                .ambient_capability = -1,
         };
         struct pollfd wait = {.events = POLLIN};
         ssize_t n = -1;

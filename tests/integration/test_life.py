@@ -12,7 +12,7 @@ import time
 
 from rig import processes
 from rig.guest import FILE_CHOOSER, GLib, GuestClient
-from rig.processes import sanitized, wait_for
+from rig.processes import wait_for
 from rig.session import DESKTOP, HostSession
 from rig.sidebus import in_namespace, left_behind
 
@@ -74,39 +74,6 @@ def test_processes(env):
         assert names.count(name) == count, names
 
 
-def status_of(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-
-
-def test_no_privileges(env):
-    """no new privileges anywhere; no capabilities and a filter in what parses the guest's bytes"""
-    pids = {env.sidebus.process.pid: ["sbsupervisor"], **env.sidebus.children()}
-    for pid, argv in pids.items():
-        status = status_of(pid)
-        assert status["NoNewPrivs"] == "1", (argv, status["NoNewPrivs"])
-        if os.path.basename(argv[0]) in ("sbrouter", "sbportal"):
-            assert status["Seccomp"] == "2", argv
-            for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
-                assert int(status[kind], 16) == 0, (argv, kind, status[kind])
-
-
-def test_not_dumpable(env):
-    """sbrouter and sbportal cannot be looked into, not even by the person's own programs"""
-    if sanitized(env.build):
-        return  # the leak checker looks into its own process by ptrace, so these builds let it
-    for pid, argv in env.sidebus.children().items():
-        if os.path.basename(argv[0]) not in ("sbrouter", "sbportal"):
-            continue
-        for name in ("fd", "mem", "root"):
-            try:
-                os.stat(f"/proc/{pid}/{name}/")
-                os.listdir(f"/proc/{pid}/{name}")
-                raise AssertionError(f"{argv}: {name} can be read")
-            except (PermissionError, NotADirectoryError):
-                pass
-
-
 def test_sockets_private(env):
     """the listening sockets are 0600, their directory 0700"""
     for path in (env.sidebus.listen, os.path.join(env.sidebus.debug, "vm.sock"),
@@ -148,7 +115,7 @@ for fd in range(1024):
         fds.append((fd, os.readlink(f"/proc/self/fd/{fd}").split(":")[0]))
     except OSError:
         pass
-with open(f"%s/{os.path.basename(sys.argv[0])}.{os.getpid()}", "w") as f:
+with open(f"%s/{os.path.basename(sys.argv[0])}.{os.urandom(8).hex()}", "w") as f:
     f.write(repr(fds))
 os.execv(%r + os.path.basename(sys.argv[0]), sys.argv)
 """
@@ -658,11 +625,10 @@ def test_cleanup_bad_configuration(env):
 
 def test_child_dies(env):
     """a process of it dies: the instance ends, the cause is said, and nothing is left"""
-    # AddressSanitizer takes SIGSEGV itself, and dies of the sandbox while it reports.
-    crash = signal.SIGABRT if sanitized(env.build) else signal.SIGSEGV
-    for program, sig in (("sbportal", signal.SIGABRT), ("sbrouter", crash),
-                         ("xdg-document-portal", signal.SIGKILL),
-                         ("xdg-permission-store", signal.SIGKILL)):
+    # Ours are each the first process of their namespace: of what is sent they take this one alone.
+    for program, sig in (("sbportal", signal.SIGKILL), ("sbrouter", signal.SIGKILL),
+                         ("xdg-document-portal", signal.SIGABRT),
+                         ("xdg-permission-store", signal.SIGSEGV)):
         sidebus = env.own_sidebus()
         pids = list(sidebus.children())
         os.kill(sidebus.child(program), sig)
@@ -723,7 +689,7 @@ def test_virtiofsd_fails(env):
 
 def test_children_die(env):
     """two processes of it die at once: both causes are said, whichever is known first"""
-    deaths = {"sbportal": signal.SIGABRT, "xdg-permission-store": signal.SIGSEGV}
+    deaths = {"sbportal": signal.SIGKILL, "xdg-permission-store": signal.SIGSEGV}
     sidebus = env.own_sidebus()
     pids = {program: sidebus.child(program) for program in deaths}
     sidebus.process.signal(signal.SIGSTOP)

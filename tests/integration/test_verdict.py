@@ -51,7 +51,7 @@ def test_agent_crashes(env):
 def test_router_crashes(env):
     """a process of the instance is killed while a test runs: that test fails"""
     with judged(env) as inner:
-        os.kill(inner.sidebus.child("sbrouter"), signal.SIGSYS)
+        os.kill(inner.sidebus.child("sbrouter"), signal.SIGKILL)
         wait_for("the instance to end", lambda: not inner.sidebus.process.running())
         assert "sbsupervisor ended with 1" in complaint(inner.end)
 

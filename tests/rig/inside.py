@@ -6,8 +6,12 @@ The command runs as the same user, without privileges, in a user and mount names
   no-fuse         there is no /dev/fuse
   no-fusermount   there is no fusermount3
   no-namespaces   no further user namespace can be made
+  no-pid-namespaces  no further one of processes
+  no-landlock     the kernel knows nothing of Landlock
+  shared          nothing is missing: what is mounted there is seen in namespaces made there
 """
 
+import errno
 import os
 import sys
 import tempfile
@@ -51,7 +55,21 @@ def no_namespaces():
         f.write("0")
 
 
-CHANGES = {"no-fuse": no_fuse, "no-fusermount": no_fusermount, "no-namespaces": no_namespaces}
+def no_pid_namespaces():
+    with open("/proc/sys/user/max_pid_namespaces", "w", encoding="ascii") as f:
+        f.write("0")
+
+
+def no_landlock():
+    linux.refuse_system_call(444, errno.EOPNOTSUPP)  # landlock_create_ruleset, of every machine
+
+
+def shared():
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_SHARED)
+
+
+CHANGES = {"no-fuse": no_fuse, "no-fusermount": no_fusermount, "no-namespaces": no_namespaces,
+           "no-pid-namespaces": no_pid_namespaces, "no-landlock": no_landlock, "shared": shared}
 
 
 def main():

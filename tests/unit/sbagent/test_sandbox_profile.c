@@ -37,10 +37,21 @@ static void test_works(void) {
         confined_check_works(&sbagent_profile, works, ELEMENTSOF(works));
 }
 
+static void test_numbers(void) {
+        confined_check_numbers(&sbagent_profile);
+        confined_check_architectures(&sbagent_profile);
+}
+
+static void test_families(void) {
+        confined_check_families(&sbagent_profile, UINT64_C(1) << AF_UNIX | UINT64_C(1) << AF_VSOCK);
+}
+
 static void test_privileges(void) {
         confined_check_privileges(&sbagent_profile);
 }
 
 TEST_MAIN({"what no program of ours may do kills it", test_everywhere},
           {"so does what only others may do", test_killed}, {"what it needs works", test_works},
+          {"each number that is not in the list kills it, other architectures' too", test_numbers},
+          {"no socket of any family but two", test_families},
           {"all capabilities before, none when locked", test_privileges})

@@ -40,10 +40,21 @@ static void test_works(void) {
         confined_check_works(&router_profile, works, ELEMENTSOF(works));
 }
 
+static void test_numbers(void) {
+        confined_check_numbers(&router_profile);
+        confined_check_architectures(&router_profile);
+}
+
+static void test_families(void) {
+        confined_check_families(&router_profile, 0);
+}
+
 static void test_privileges(void) {
         confined_check_privileges(&router_profile);
 }
 
 TEST_MAIN({"what no program of ours may do kills it", test_everywhere},
           {"so does what only others may do", test_killed}, {"what it needs works", test_works},
+          {"each number that is not in the list kills it, other architectures' too", test_numbers},
+          {"no socket of any family", test_families},
           {"all capabilities before, none when locked", test_privileges})

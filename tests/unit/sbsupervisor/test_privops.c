@@ -189,9 +189,6 @@ static int run(const char *script, int extra, char *out, size_t size) {
                 .envp = envp,
                 .fds = &extra,
                 .n_fds = extra >= 0,
-                .user_ns = -1,
-                .mount_ns = -1,
-                .ambient_capability = -1,
         };
         int p[2], pidfd = -1, r;
         ssize_t n, at_ = 0;
@@ -226,8 +223,7 @@ static void test_spawn(void) {
 
 static void test_spawn_missing(void) {
         const char *const argv[] = {"/nonexistent/program", NULL};
-        struct privop_spawn s = {.path = argv[0], .argv = argv, .envp = argv + 1, .log_fd = 2,
-                                 .user_ns = -1, .mount_ns = -1, .ambient_capability = -1};
+        struct privop_spawn s = {.path = argv[0], .argv = argv, .envp = argv + 1, .log_fd = 2};
         int pidfd;
         pid_t pid;
 

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/sandbox_landlock.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+#include "common/cleanup.h"
+#include "common/sanitized.h"
+
+/*
+ * linux/landlock.h of the kernel's newest version that is known here: the headers of the machine
+ * that builds are older than the kernel it will run on.
+ */
+struct ruleset {
+        uint64_t handled_access_fs, handled_access_net, scoped;
+};
+
+#define CREATE_RULESET_VERSION 1u
+
+/* Reading, which the sanitizers' run-time does in /proc to tell its own memory. */
+#define ACCESS_FS_READ 12u /* READ_FILE, READ_DIR */
+
+static const struct {
+        int abi;
+        struct ruleset adds;
+} versions[] = {
+        {1, {.handled_access_fs = 0x1fff}},   /* execute, read, write, make, remove: 13 rights */
+        {2, {.handled_access_fs = 1 << 13}},  /* refer */
+        {3, {.handled_access_fs = 1 << 14}},  /* truncate */
+        {4, {.handled_access_net = 3}},       /* bind, connect: TCP */
+        {5, {.handled_access_fs = 1 << 15}},  /* ioctl of devices */
+        {6, {.scoped = 3}},                   /* abstract sockets, signals */
+};
+
+int sandbox_landlock_abi(void) {
+        int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
+
+        return abi < 0 ? -errno : abi;
+}
+
+int sandbox_landlock_deny_all(void) {
+        _cleanup_close_ int fd = -1;
+        struct ruleset all = {0};
+        int abi = sandbox_landlock_abi();
+
+        if (abi < 0)
+                return abi;
+        for (size_t i = 0; i < ELEMENTSOF(versions) && versions[i].abi <= abi; i++) {
+                all.handled_access_fs |= versions[i].adds.handled_access_fs;
+                all.handled_access_net |= versions[i].adds.handled_access_net;
+                all.scoped |= versions[i].adds.scoped;
+        }
+#ifdef SANITIZED
+        all.handled_access_fs &= ~(uint64_t)ACCESS_FS_READ;
+#endif
+        /* What an older kernel does not know is 0 in here, which it takes for not there. */
+        fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+        if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+                return -errno;
+        return 0;
+}

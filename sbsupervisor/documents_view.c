@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/documents_view.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+void documents_view_init(struct documents_view *v) {
+        *v = (struct documents_view){.namespaces = {{-1, -1, -1, -1}}};
+}
+
+/* Where gvfs mounts what a person picks from, perhaps later than now: so it has to be there. */
+static int make_gvfs_dir(struct documents_view *v, const char *runtime_dir, char **ret) {
+        if (asprintf(ret, "%s/gvfs", runtime_dir) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        if (mkdir(*ret, 0700) < 0)
+                return 0;
+        v->made_dir = strdup(*ret);
+        return v->made_dir ? 0 : -ENOMEM;
+}
+
+/* The session bus may lie anywhere.  One that has no path needs no cover: see the network
+ * namespace. */
+static bool bus_path(sd_bus *session, struct sockaddr_un *ret) {
+        int fd = sd_bus_get_fd(session);
+        socklen_t n = sizeof(*ret) - 1;
+
+        *ret = (struct sockaddr_un){0};
+        return fd >= 0 && getpeername(fd, (struct sockaddr *)ret, &n) == 0 &&
+               ret->sun_family == AF_UNIX && ret->sun_path[0] == '/';
+}
+
+static int make(const struct privop_view *view, struct privop_namespaces *ret) {
+        int r = privop_new_documents_namespace(view, ret);
+
+        if (r == PRIVOP_E_SOCKETS) {
+                log_warning(
+                        "/run or /tmp holds so many files that not all were looked at: the VM's "
+                        "portal daemons may see sockets there");
+                return 0;
+        }
+        if (r == PRIVOP_E_USERNS)
+                return log_error_errno(errno,
+                                       "the kernel does not let you make a user namespace with "
+                                       "a mount, network and ipc namespace: allow them "
+                                       "(sysctl user.max_*_namespaces, "
+                                       "kernel.unprivileged_userns_clone=1, or "
+                                       "kernel.apparmor_restrict_unprivileged_userns=0)");
+        return r < 0 ? log_error_errno(r, "cannot make the documents namespace") : 0;
+}
+
+int documents_view_open(struct documents_view *v, const struct config *c, sd_bus *session) {
+        const char *runtime_dir = getenv("XDG_RUNTIME_DIR"), *agent = getenv("SSH_AUTH_SOCK");
+        struct privop_view view = {.keep = {c->runtime_dir, c->state_dir}, .n_keep = 2};
+        _cleanup_free_ char *gvfs = NULL;
+        struct sockaddr_un bus;
+        int r = 0;
+
+        if (runtime_dir && runtime_dir[0] == '/') {
+                r = make_gvfs_dir(v, runtime_dir, &gvfs);
+                view.runtime_dir = runtime_dir;
+                view.keep[view.n_keep++] = gvfs;
+        }
+        if (r < 0)
+                return log_error_errno(r, "cannot make the documents namespace");
+        if (bus_path(session, &bus))
+                view.hide[view.n_hide++] = bus.sun_path;
+        if (agent && agent[0] == '/')
+                view.hide[view.n_hide++] = agent;
+        return make(&view, &v->namespaces);
+}
+
+void documents_view_close(struct documents_view *v) {
+        privop_namespaces_close(&v->namespaces);
+        if (v->made_dir)
+                (void)rmdir(v->made_dir); /* not where gvfs has mounted, or made it its own */
+        free(v->made_dir);
+        v->made_dir = NULL;
+}

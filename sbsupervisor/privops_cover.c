@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the documents namespace does not show: sockets.
+ *
+ * The portal daemons and virtiofsd need every file that a person may pick, so the file systems
+ * stay. But a socket of the person's is a program that does what it is asked: the session bus
+ * starts programs, a terminal multiplexer runs commands.  No daemon has a use for one, and none is
+ * a thing to pick, so each that is found is covered.  The runtime directory, where nearly all are
+ * and where new ones come, goes as a whole.
+ */
+#include "sbsupervisor/privops.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/limits.h"
+
+#define EMPTY (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+/* Where they are looked for, and how deep: deeper lies what programs keep for themselves. */
+static const struct {
+        const char *path;
+        unsigned depth;
+} searched[] = {
+        {"/run", 4}, /* system services; /run/user is the runtime directories' */
+        {"/tmp", 2}, /* agents and multiplexers have a directory each */
+};
+
+/* Directories of sockets only, where new ones come. */
+static const char *const of_sockets[] = {"/tmp/.X11-unix", "/tmp/.ICE-unix"};
+
+struct cover {
+        const struct privop_view *view;
+        int keep[PRIVOP_MAX_VIEW]; /* O_PATH of view->keep; -1: it is not there */
+        struct stat keep_st[PRIVOP_MAX_VIEW];
+        dev_t device; /* that is searched; what is mounted on it, as a person's stick, is not */
+        unsigned n_seen;
+};
+
+static void cover_done(struct cover *c) {
+        for (size_t i = 0; i < ELEMENTSOF(c->keep); i++)
+                c->keep[i] = fd_close(c->keep[i]);
+}
+
+/* By descriptor: what lies under a name may be another's choice, and change. */
+static void name_of(int fd, char name[64]) {
+        (void)snprintf(name, 64, "/proc/self/fd/%d", fd);
+}
+
+/* Nothing answers on a device. */
+static int cover_socket(int fd) {
+        char name[64];
+
+        name_of(fd, name);
+        /* ENOENT: it has just been removed. */
+        return mount("/dev/null", name, NULL, MS_BIND, NULL) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int cover_directory(int fd) {
+        char name[64];
+
+        name_of(fd, name);
+        return mount("none", name, "tmpfs", EMPTY | MS_RDONLY, "mode=555,size=4k,nr_inodes=1") <
+                                       0 &&
+                               errno != ENOENT
+                       ? -errno
+                       : 0;
+}
+
+/* --- the runtime directory ----------------------------------------------------------------------
+ */
+
+/* What follows dir in path, which lies below it; else NULL. */
+static const char *below(const char *path, const char *dir) {
+        size_t n = strlen(dir);
+
+        while (n > 0 && dir[n - 1] == '/')
+                n--;
+        return strncmp(path, dir, n) == 0 && path[n] == '/' && path[n + 1] ? path + n + 1 : NULL;
+}
+
+static int open_kept(struct cover *c) {
+        for (size_t i = 0; i < c->view->n_keep; i++) {
+                c->keep[i] = open(c->view->keep[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+                if (c->keep[i] < 0 && errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+                        return -errno;
+                if (c->keep[i] >= 0 && fstat(c->keep[i], &c->keep_st[i]) < 0)
+                        return -errno;
+        }
+        return 0;
+}
+
+/* mkdir -p */
+static int make_directories(const char *path, size_t from) {
+        _cleanup_free_ char *copy = strdup(path);
+
+        if (!copy)
+                return -ENOMEM;
+        for (char *s = copy + from; s && *s; s = strchr(s + 1, '/')) {
+                char *end = strchr(s + 1, '/');
+
+                if (end)
+                        *end = '\0';
+                if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+                        return -errno;
+                if (end)
+                        *end = '/';
+        }
+        return 0;
+}
+
+/* With what is mounted in there now, and what will be. */
+static int bind_kept(const struct cover *c, size_t i) {
+        const char *path = c->view->keep[i];
+        char source[64];
+        int r = make_directories(path, strlen(c->view->runtime_dir));
+
+        if (r < 0)
+                return r;
+        name_of(c->keep[i], source);
+        return mount(source, path, NULL, MS_BIND | MS_REC, NULL) < 0 ? -errno : 0;
+}
+
+static int cover_runtime_dir(const struct cover *c) {
+        const char *dir = c->view->runtime_dir;
+        int r = 0;
+
+        if (!dir || access(dir, F_OK) < 0)
+                return 0;
+        if (mount("none", dir, "tmpfs", EMPTY, "mode=700,size=64k,nr_inodes=64") < 0)
+                return -errno;
+        for (size_t i = 0; i < c->view->n_keep && r == 0; i++)
+                if (c->keep[i] >= 0 && below(c->view->keep[i], dir))
+                        r = bind_kept(c, i);
+        if (r == 0 && mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | EMPTY, NULL) < 0)
+                r = -errno;
+        return r;
+}
+
+/* --- what else is found -------------------------------------------------------------------------
+ */
+
+static bool is_kept(const struct cover *c, const struct stat *st) {
+        for (size_t i = 0; i < c->view->n_keep; i++)
+                if (c->keep[i] >= 0 && c->keep_st[i].st_dev == st->st_dev &&
+                    c->keep_st[i].st_ino == st->st_ino)
+                        return true;
+        return false;
+}
+
+static int search(struct cover *c, int dir, unsigned depth);
+
+/* One that lets us through but does not list what it has may have a socket of a known name. */
+static int search_directory(struct cover *c, int path_fd, unsigned depth) {
+        int fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+
+        if (fd >= 0)
+                return search(c, fd, depth);
+        if (errno != EACCES)
+                return errno == ENOMEM || errno == EMFILE ? -errno : 0;
+        return faccessat(path_fd, ".", X_OK, 0) == 0 ? cover_directory(path_fd) : 0;
+}
+
+static int look_at(struct cover *c, int dir, const struct dirent *e, unsigned depth) {
+        _cleanup_close_ int fd = -1;
+        struct stat st;
+
+        if (e->d_type != DT_SOCK && e->d_type != DT_DIR && e->d_type != DT_UNKNOWN)
+                return 0;
+        fd = openat(dir, e->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return 0; /* it went away, or is closed to us */
+        if (S_ISSOCK(st.st_mode))
+                return cover_socket(fd);
+        if (!S_ISDIR(st.st_mode) || depth == 0 || st.st_dev != c->device || is_kept(c, &st))
+                return 0;
+        return search_directory(c, fd, depth - 1);
+}
+
+/* Takes dir. */
+static int search(struct cover *c, int take_dir, unsigned depth) {
+        DIR *d = fdopendir(take_dir);
+        int r = d ? 0 : -errno;
+
+        if (!d)
+                (void)fd_close(take_dir);
+        for (struct dirent *e; r == 0 && (e = readdir(d));) {
+                if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+                        continue;
+                r = ++c->n_seen > LIMIT_COVER_ENTRIES ? PRIVOP_E_SOCKETS
+                                                      : look_at(c, dirfd(d), e, depth);
+        }
+        if (d)
+                (void)closedir(d);
+        return r;
+}
+
+static int cover_found(struct cover *c) {
+        int worst = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(searched); i++) {
+                int fd = open(searched[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+                struct stat st;
+
+                if (fd < 0)
+                        continue;
+                if (fstat(fd, &st) < 0) {
+                        (void)fd_close(fd);
+                        return -errno;
+                }
+                c->device = st.st_dev;
+                c->n_seen = 0;
+                r = search(c, fd, searched[i].depth - 1);
+                if (r < 0)
+                        return r;
+                worst = r > 0 ? r : worst;
+        }
+        return worst;
+}
+
+static int cover_named(const struct privop_view *v) {
+        int r = 0;
+
+        for (size_t i = 0; i < v->n_hide && r == 0; i++) {
+                _cleanup_close_ int fd = open(v->hide[i], O_PATH | O_CLOEXEC);
+                struct stat st;
+
+                if (fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+                        r = cover_socket(fd);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(of_sockets) && r == 0; i++) {
+                _cleanup_close_ int fd = open(of_sockets[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+                r = fd >= 0 ? cover_directory(fd) : 0;
+        }
+        return r;
+}
+
+int privop_cover(const struct privop_view *view) {
+        _cleanup_(cover_done) struct cover c = {.view = view, .keep = {-1, -1, -1, -1}};
+        int r;
+
+        _Static_assert(ELEMENTSOF(c.keep) == 4, "each is -1 above");
+        assert(view->n_keep <= PRIVOP_MAX_VIEW && view->n_hide <= PRIVOP_MAX_VIEW);
+        r = open_kept(&c);
+        if (r == 0)
+                r = cover_runtime_dir(&c);
+        if (r == 0)
+                r = cover_named(view);
+        return r == 0 ? cover_found(&c) : r;
+}

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: MIT
+"""What the processes of an instance are shut into, seen from outside and from inside."""
+
+import os
+import re
+import socket
+import subprocess
+
+from rig import linux, processes
+from rig.guest import FILE_CHOOSER, GuestClient
+from rig.processes import sanitized, wait_for
+from rig.sidebus import in_namespace
+
+OURS = ("sbrouter", "sbportal")
+DAEMONS = ("xdg-permission-store", "xdg-document-portal")
+KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+CAP_SYS_ADMIN = 1 << 21
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def capabilities(pid):
+    status = status_of(pid)
+    return {kind: int(status["Cap" + kind], 16) for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
+
+
+def namespaces(pid):
+    return {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in KINDS}
+
+
+def of_program(sidebus, names):
+    """{pid: name} of the processes that run a program of these names."""
+    found = {pid: os.path.basename(argv[0]) for pid, argv in sidebus.children().items() if argv}
+    return {pid: name for pid, name in found.items() if name in names}
+
+
+def ours(sidebus):
+    found = of_program(sidebus, OURS)
+    assert sorted(found.values()) == ["sbportal", "sbrouter", "sbrouter"], found
+    return found
+
+
+def client_of(env, sidebus):
+    return env.closing(GuestClient(env.own_agent(sidebus).address))
+
+
+# --- ours, from outside ------------------------------------------------------------------------
+
+def test_no_privileges(env):
+    """no new privileges anywhere; no capability in any set, and a filter, in what reads the guest"""
+    everybody = {env.sidebus.process.pid: ["sbsupervisor"], **env.sidebus.children()}
+    for pid, argv in everybody.items():
+        assert status_of(pid)["NoNewPrivs"] == "1", argv
+    for pid, name in ours(env.sidebus).items():
+        assert set(capabilities(pid).values()) == {0}, (name, capabilities(pid))
+        assert status_of(pid)["Seccomp"] == "2", name
+
+
+def test_alone(env):
+    """each of them is in namespaces of every kind, of its own, and the first process there"""
+    seen = {env.sidebus.process.pid: namespaces(env.sidebus.process.pid)}
+    seen.update((pid, namespaces(pid)) for pid in of_program(env.sidebus, DAEMONS))
+    for pid, name in ours(env.sidebus).items():
+        for other, spaces in seen.items():
+            same = set(spaces.values()) & set(namespaces(pid).values())
+            assert not same, (name, other, same)
+        seen[pid] = namespaces(pid)
+        assert status_of(pid)["NSpid"].split()[-1] == "1", name
+
+
+def test_empty_root(env):
+    """their file system is one empty directory, which cannot be written"""
+    if sanitized(env.build):
+        return  # the leak checker needs /proc, so there the root stays
+    for pid, name in ours(env.sidebus).items():
+        with open(f"/proc/{pid}/mountinfo", encoding="utf-8") as f:
+            lines = f.read().splitlines()
+        assert len(lines) == 1, (name, lines)
+        fields = lines[0].split()
+        assert fields[4] == "/" and {"ro", "nosuid", "nodev", "noexec"} <= set(fields[5].split(",")), \
+            (name, lines)
+        assert fields[fields.index("-") + 1] == "tmpfs", (name, lines)
+        assert os.listdir(f"/proc/{pid}/root/") == [], name
+
+
+def test_no_network(env):
+    """no network but a loopback that is down, and none of the host's abstract sockets"""
+    with socket.socket(socket.AF_UNIX) as s:
+        name = f"sidebus-test-{os.getpid()}"
+        s.bind("\0" + name)
+        s.listen()
+        with open("/proc/self/net/unix", encoding="utf-8", errors="replace") as f:
+            assert name in f.read()
+        for pid, program in {**ours(env.sidebus), **of_program(env.sidebus, DAEMONS)}.items():
+            with open(f"/proc/{pid}/net/unix", encoding="utf-8", errors="replace") as f:
+                assert name not in f.read(), program
+            with open(f"/proc/{pid}/net/dev", encoding="utf-8") as f:
+                assert [line.split(":")[0].strip() for line in f][2:] == ["lo"], program
+
+
+def test_limits(env):
+    """no process, no longer file, no core, bounded descriptors and memory"""
+    expected = {"Max processes": "0", "Max file size": "0", "Max core file size": "0"}
+    if sanitized(env.build):
+        del expected["Max processes"]  # the leak checker is one
+    for pid, name in ours(env.sidebus).items():
+        with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+            rows = [re.split(r"\s{2,}", line.strip()) for line in f]
+        limits = {row[0]: row[1:3] for row in rows}
+        for key, value in expected.items():
+            assert limits[key] == [value, value], (name, key, limits[key])
+        for key in ("Max open files", "Max address space"):
+            assert sanitized(env.build) or "unlimited" not in limits[key], (name, key)
+        assert int(limits["Max open files"][1]) <= 4096, (name, limits)
+
+
+def look_into(pid):
+    """Which of a process's secrets can be had in /proc."""
+    script = ("import os,sys\n"
+              "for name in ('fd', 'map_files'):\n"
+              "    try: os.listdir(f'/proc/{sys.argv[1]}/{name}'); print(name)\n"
+              "    except PermissionError: pass\n"
+              "for name in ('mem', 'environ', 'root/.'):\n"
+              "    try: os.close(os.open(f'/proc/{sys.argv[1]}/{name}', os.O_RDONLY)); print(name)\n"
+              "    except PermissionError: pass\n")
+    return ["/usr/bin/python3", "-ISc", script, str(pid)]
+
+
+def test_not_dumpable(env):
+    """they cannot be looked into: not by the instance's own daemons, not when these have all rights"""
+    if sanitized(env.build):
+        return  # the leak checker looks into its own process by ptrace, so these builds let it
+    daemon = env.sidebus.child("xdg-document-portal")
+    for pid, name in ours(env.sidebus).items():
+        # nsenter into the user namespace of the daemons gives every capability there.
+        done = subprocess.run(["nsenter", "--target", str(daemon), "--user", "--mount",
+                               "--preserve-credentials", *look_into(pid)],
+                              capture_output=True, text=True, timeout=30, check=True)
+        assert done.stdout == "", (name, done.stdout)
+
+
+# --- the daemons: what they see ------------------------------------------------------------------
+
+def mountinfo(pid):
+    """{mount point: (root, options, type)}; of several at one place, the one on top."""
+    found = {}
+    with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="replace") as f:
+        for line in f:
+            fields = line.split()
+            kind = fields[fields.index("-") + 1]
+            found[fields[4].encode().decode("unicode_escape")] = (
+                fields[3], set(fields[5].split(",")), kind)
+    return found
+
+
+def in_view(pid, *argv):
+    """Runs a command where the daemon is, without its capabilities; its output."""
+    return subprocess.run(["nsenter", "--target", str(pid), "--user", "--mount", "--net", "--ipc",
+                           "--preserve-credentials", "setpriv", "--bounding-set", "-all", "--",
+                           *argv], capture_output=True, text=True, timeout=60, check=False)
+
+
+CONNECT = """
+import socket, sys
+for path in sys.argv[1:]:
+    with socket.socket(socket.AF_UNIX) as s:
+        try:
+            s.connect(path.replace("@", chr(0), 1) if path[0] == "@" else path)
+            print(path)
+        except OSError:
+            pass
+"""
+
+
+def reached(pid, paths):
+    """Those of some sockets that a program where the daemon is can connect to."""
+    done = in_view(pid, "/usr/bin/python3", "-ISc", CONNECT, *paths)
+    assert done.returncode == 0, done
+    return done.stdout.splitlines()
+
+
+def listener(env, path):
+    s = env.closing(socket.socket(socket.AF_UNIX))
+    s.bind("\0" + path[1:] if path[0] == "@" else path)
+    s.listen()
+    return path
+
+
+def test_daemons_sockets(env):
+    """the portal daemons reach no socket of the session: by path, by abstract name, in /tmp"""
+    session = env.own_session()
+    runtime = session.env["XDG_RUNTIME_DIR"]
+    agents = os.path.join("/tmp", f"sb-agent-{os.getpid()}")
+    os.mkdir(agents, 0o700)
+    agent = os.path.join(env.tmp, "agent")
+    sockets = [listener(env, path) for path in (
+        os.path.join(runtime, "pipewire-0"), os.path.join(agents, "agent.1"),
+        f"/tmp/sb-plain-{os.getpid()}", agent, f"@sidebus-test-{os.getpid()}")]
+    bus = re.search(r"unix:path=([^,;]+)", session.env["DBUS_SESSION_BUS_ADDRESS"])[1]
+    sockets.append(bus)
+    try:
+        sidebus = env.closing(env.own_sidebus(session, extra_env={"SSH_AUTH_SOCK": agent}))
+        late = listener(env, os.path.join(runtime, "late-0"))
+        here = [path for path in (*sockets, late) if connects(path)]
+        assert here == [*sockets, late], here
+        private = sidebus.file("rt", "private", "bus")
+        for daemon in of_program(sidebus, DAEMONS):
+            assert reached(daemon, [*sockets, late, private]) == [private]
+    finally:
+        for path in (os.path.join(agents, "agent.1"), f"/tmp/sb-plain-{os.getpid()}"):
+            os.unlink(path)
+        os.rmdir(agents)
+
+
+def connects(path):
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex("\0" + path[1:] if path[0] == "@" else path) == 0
+
+
+def test_daemons_runtime_dir(env):
+    """of the person's runtime directory they see gvfs and the instance's own part, nothing else"""
+    session = env.own_session()
+    runtime = session.env["XDG_RUNTIME_DIR"]
+    place = os.path.join(runtime, "sidebus", "demo")
+    secret = os.path.join(runtime, "secret")
+    with open(secret, "w", encoding="ascii") as f:
+        f.write("secret")
+    sidebus = env.closing(env.own_sidebus(session, arguments=["--runtime-dir", place]))
+    daemon = sidebus.child("xdg-document-portal")
+    done = in_view(daemon, "ls", "-A", runtime)
+    assert sorted(done.stdout.split()) == ["gvfs", "sidebus"], done
+    assert in_view(daemon, "touch", os.path.join(runtime, "new")).returncode != 0
+    assert in_view(daemon, "test", "-S", os.path.join(place, "private", "bus")).returncode == 0
+    _, options, kind = mountinfo(daemon)[runtime]
+    assert kind == "tmpfs" and {"ro", "nosuid", "nodev", "noexec"} <= options, options
+    assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
+
+
+def test_daemons_files(env):
+    """files stay: what is in /tmp, beside a socket too, is picked and read"""
+    place = os.path.join("/tmp", f"sb-files-{os.getpid()}")
+    os.mkdir(place, 0o700)
+    picked = os.path.join(place, "letter")
+    try:
+        with open(picked, "wb") as f:
+            f.write(b"read me")
+        beside = listener(env, os.path.join(place, "socket"))
+        sidebus = env.closing(env.own_sidebus())
+        request = client_of(env, sidebus).open_file()
+        env.dialog().pick(os.fsencode(picked))
+        with open(request.path_of_one(), "rb") as f:
+            assert f.read() == b"read me"
+        assert reached(sidebus.child("xdg-document-portal"), [beside]) == []
+    finally:
+        for name in os.listdir(place):
+            os.unlink(os.path.join(place, name))
+        os.rmdir(place)
+
+
+def test_daemons_late_mounts(env):
+    """what is mounted after the start, as by gvfs, is picked and read"""
+    session = env.own_session()
+    runtime = session.env["XDG_RUNTIME_DIR"]
+    sidebus = env.closing(env.own_sidebus(session, before=in_namespace("shared")))
+    agent = env.own_agent(sidebus)
+    # Mounted where the supervisor is, which is a mount namespace of its own in this test.
+    pid = sidebus.process.pid
+    linux.mount_where(pid, "tmpfs", os.path.join(runtime, "gvfs"))
+    with open(f"/proc/{pid}/root{runtime}/gvfs/file", "wb") as f:
+        f.write(b"remote")
+    client = env.closing(GuestClient(agent.address))
+    request = client.open_file()
+    session.chooser.next_dialog().pick(os.fsencode(runtime) + b"/gvfs/file")
+    path = request.path_of_one()
+    with open(path, "rb") as f:
+        assert f.read() == b"remote"
+
+
+def test_daemons_capabilities(env):
+    """the document portal may mount in its own namespace, and nothing of them may more"""
+    for pid, name in of_program(env.sidebus, DAEMONS).items():
+        allowed = CAP_SYS_ADMIN if name == "xdg-document-portal" else 0
+        for kind, value in capabilities(pid).items():
+            assert value & ~allowed == 0, (name, kind, hex(value))
+
+
+def test_virtiofsd(env):
+    """virtiofsd sees the share and nothing else, in a namespace of its own, with its own filter"""
+    sidebus = env.closing(env.own_sidebus(virtiofsd=env.virtiofsd))
+    first = sidebus.child("virtiofsd")
+
+    def shut_in():
+        """The process that serves: the one with a filter."""
+        return [pid for pid in (first, *processes.descendants(first))
+                if status_of(pid)["Seccomp"] == "2" and "/proc" not in mountinfo(pid)]
+    pid = wait_for("virtiofsd to shut itself in", shut_in)[0]
+    portal = sidebus.child("xdg-document-portal")
+    for kind in ("user", "mnt", "pid", "net"):
+        assert namespaces(pid)[kind] != namespaces(portal)[kind], kind
+    root, _, fstype = mountinfo(pid)["/"]
+    assert root.endswith("/by-app/org.sidebus.vm.demo") and fstype.startswith("fuse"), (root, fstype)
+
+
+# --- a kernel that lacks a layer -------------------------------------------------------------------
+
+LACKING = (("no-landlock", "landlock", r"no Landlock.*lsm=.*Waive=landlock"),
+           ("no-pid-namespaces", "namespaces", r"sbrouter.* namespaces.*sysctl.*Waive=namespaces"))
+
+
+def test_layer_missing(env):
+    """a kernel without a layer: one line that names it, how to get it, and how to do without"""
+    for change, _, pattern in LACKING:
+        sidebus = env.own_sidebus(ready=False, extra_env={"SIDEBUS_LOG_LEVEL": "err"},
+                                  before=in_namespace(change))
+        assert sidebus.process.wait(40) == 1
+        lines = sidebus.log().splitlines()
+        assert len(lines) == 1 and re.search(pattern, lines[0]), lines
+        sidebus.notify.close()
+
+
+def test_layer_waived(env):
+    """a layer that is waived by name: it is served without, and that is logged and in the status"""
+    for change, layer, _ in LACKING:
+        sidebus = env.closing(env.own_sidebus(config=f"[Sandbox]\nWaive={layer}\n",
+                                              before=in_namespace(change)))
+        assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
+        assert f"is served without {layer}, as its configuration says" in sidebus.log()
+        assert sidebus.notify.has(f"STATUS=Serving VM 'demo' (less protected: without {layer})"), \
+            sidebus.notify.read()
+
+
+def test_each_waived(env):
+    """each layer waived for itself: it is gone, and the others are there"""
+    for layer in ("namespaces", "seccomp", "landlock"):
+        sidebus = env.closing(env.own_sidebus(config=f"[Sandbox]\nWaive={layer}\n"))
+        for pid, name in ours(sidebus).items():
+            filters = "0" if layer == "seccomp" else "2"
+            assert status_of(pid)["Seccomp"] == filters, (layer, name)
+            apart = len(status_of(pid)["NSpid"].split()) > 1
+            assert apart == (layer != "namespaces"), (layer, name)
+        assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
+        assert f"without {layer}" in sidebus.notify.read()
+
+
+def test_waive_unknown(env):
+    """Waive= of a layer that does not exist: refused, and the names are said"""
+    for value in ("", "all", "landlock,seccomp", "capabilities"):
+        sidebus = env.own_sidebus(ready=False, config=f"[Sandbox]\nWaive={value}\n",
+                                  extra_env={"SIDEBUS_LOG_LEVEL": "err"})
+        assert sidebus.process.wait() == 3
+        assert re.search(r"sidebus\.conf:2: Waive=.*namespaces, landlock", sidebus.log()), sidebus.log()
+        sidebus.notify.close()
