@@ -94,3 +94,11 @@ class Gate:
 
 def open_gate(env, **arguments):
     return env.closing(Gate(env, **arguments))
+
+
+def called_for(monitor):
+    """{(interface, member)} of what the VM that asked for a dialog has called on the session bus."""
+    calls = [m for m in monitor.messages() if m["type"] == "method_call"]
+    names = {m["sender"] for m in calls if m.get("interface") == FILE_CHOOSER}
+    assert len(names) == 1, names
+    return {(m.get("interface"), m.get("member")) for m in calls if m["sender"] in names}
