@@ -218,7 +218,8 @@ int documents_info_reply(const struct documents *d, sd_bus_message *m, char **re
         if (sd_bus_message_get_error(m)) /* no such document: a guest may have invented it */
                 return DOCUMENTS_E_REFUSED;
         r = sd_bus_message_read_array(m, 'y', &path, &n);
-        if (r <= 0 || n < 2 || memchr(path, 0, n) != (const char *)path + n - 1)
+        if (r <= 0 || n < 2 || *(const char *)path != '/' ||
+            memchr(path, 0, n) != (const char *)path + n - 1)
                 return DOCUMENTS_E_REFUSED;
         r = read_permissions(m, d->app_id, &permissions);
         if (r < 0 || !(permissions & DOCUMENTS_READ))
