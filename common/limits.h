@@ -70,6 +70,7 @@
 #define LIMIT_SKIPPED_VALUES  65536u /* single values in options nobody knows: stepping over one costs 1 us */
 #define LIMIT_URIS            256u   /* documents exported by one Response */
 #define LIMIT_GATE_QUEUED     512u   /* answers sbportal has not read: it reads at once, or is broken */
+#define LIMIT_INLET_BYTES     2097152u /* of sbportal, or of the private bus, header and all: LIMIT_GATE_BYTES and room; LIMIT_REQUESTS_VM such calls may be held */
 #define LIMIT_GATE_BYTES      1048576u /* a guest's message to sbportal, and what is passed on of it: options, no payloads */
 
 /* --- what our own processes may take, whatever happens in them ------------------------------ */

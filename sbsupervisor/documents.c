@@ -17,12 +17,20 @@ enum {
         ADD_DIRECTORY = 8,
 };
 
+static void on_inlet_breach(void *userdata, const char *why) {
+        struct documents *d = userdata;
+
+        log_error("the private bus has sent %s", why);
+        d->on_breach(d->userdata);
+}
+
 int documents_open(struct documents *d, sd_event *event, int take_fd, const struct config *c,
                    const char *app_id) {
-        _cleanup_close_ int fd = take_fd;
+        _cleanup_close_ int fd = take_fd, in = -1;
         int r;
 
-        *d = (struct documents){.config = c, .app_id = app_id};
+        d->config = c;
+        d->app_id = app_id;
         r = roots_open(&d->roots, app_id);
         if (r < 0)
                 return r;
@@ -30,9 +38,11 @@ int documents_open(struct documents *d, sd_event *event, int take_fd, const stru
         if (r >= 0)
                 r = sd_bus_set_description(d->bus, "private");
         if (r >= 0)
-                r = sd_bus_set_fd(d->bus, fd, fd);
+                r = inlet_open(&d->inlet, event, fd, INLET_FROM_SERVER, on_inlet_breach, d, &in);
         if (r >= 0)
-                fd = -1; /* the bus closes it from here on */
+                r = sd_bus_set_fd(d->bus, in, fd);
+        if (r >= 0)
+                in = fd = -1; /* the bus closes them from here on */
         if (r >= 0)
                 r = sd_bus_set_bus_client(d->bus, true);
         if (r >= 0)
@@ -50,6 +60,7 @@ void documents_done(struct documents *d) {
         free(d->share);
         d->share = NULL;
         d->bus = sd_bus_close_unref(d->bus);
+        inlet_close(&d->inlet);
         roots_done(&d->roots);
 }
 
@@ -207,7 +218,8 @@ int documents_info_reply(const struct documents *d, sd_bus_message *m, char **re
         if (sd_bus_message_get_error(m)) /* no such document: a guest may have invented it */
                 return DOCUMENTS_E_REFUSED;
         r = sd_bus_message_read_array(m, 'y', &path, &n);
-        if (r <= 0 || n < 2 || memchr(path, 0, n) != (const char *)path + n - 1)
+        if (r <= 0 || n < 2 || *(const char *)path != '/' ||
+            memchr(path, 0, n) != (const char *)path + n - 1)
                 return DOCUMENTS_E_REFUSED;
         r = read_permissions(m, d->app_id, &permissions);
         if (r < 0 || !(permissions & DOCUMENTS_READ))

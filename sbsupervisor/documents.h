@@ -13,23 +13,30 @@
 
 #include "common/portal_table.h"
 #include "sbsupervisor/config.h"
+#include "sbsupervisor/inlet.h"
 #include "sbsupervisor/privops.h"
 #include "sbsupervisor/roots.h"
 
 struct documents {
-        sd_bus *bus; /* ours, to the private router */
+        sd_bus *bus;        /* ours, to the private router */
+        struct inlet inlet; /* what it reads of that comes through this */
         const char *app_id;
         const struct config *config;
         struct roots roots;
         char *share; /* what the guest sees, as we reach it; NULL until it is mounted */
-        unsigned n_granted, n_foreign; /* of this run: for STATUS= */
+        unsigned n_granted, n_foreign;     /* of this run: for STATUS= */
+        void (*on_breach)(void *userdata); /* the private bus does not keep to its form */
+        void *userdata;
 };
 
 enum {
         DOCUMENTS_E_REFUSED = 1, /* the document portal said no, or has no such document for us */
 };
 
-/* take_fd: our end of the socketpair whose other end the private router got as PEER_SUPERVISOR. */
+/*
+ * take_fd: our end of the socketpair whose other end the private router got as PEER_SUPERVISOR.
+ * d's on_breach is set; everything else is made here.
+ */
 int documents_open(struct documents *d, sd_event *event, int take_fd, const struct config *c,
                    const char *app_id);
 void documents_done(struct documents *d);

@@ -126,8 +126,15 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         return 1;
 }
 
+static void on_inlet_breach(void *userdata, const char *why) {
+        struct gate *g = userdata;
+
+        log_error("gate: sbportal has sent %s", why);
+        g->on_breach(g->userdata);
+}
+
 int gate_open(struct gate *g, sd_event *event, int take_fd, const struct gate_world *world) {
-        _cleanup_close_ int fd = take_fd;
+        _cleanup_close_ int fd = take_fd, in = -1;
         sd_id128_t id;
         int r;
 
@@ -144,9 +151,11 @@ int gate_open(struct gate *g, sd_event *event, int take_fd, const struct gate_wo
         if (r >= 0)
                 r = sd_bus_set_description(g->bus, "gate");
         if (r >= 0)
-                r = sd_bus_set_fd(g->bus, fd, fd);
+                r = inlet_open(&g->inlet, event, fd, INLET_FROM_CLIENT, on_inlet_breach, g, &in);
         if (r >= 0)
-                fd = -1; /* the bus closes it from here on */
+                r = sd_bus_set_fd(g->bus, in, fd);
+        if (r >= 0)
+                in = fd = -1; /* the bus closes them from here on */
         if (r >= 0)
                 r = sd_bus_set_server(g->bus, true, id);
         if (r >= 0)
@@ -229,4 +238,5 @@ void gate_done(struct gate *g) {
         notifications_done(&g->notifications);
         spool_done(&g->spool);
         g->bus = sd_bus_close_unref(g->bus);
+        inlet_close(&g->inlet);
 }

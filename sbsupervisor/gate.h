@@ -15,6 +15,7 @@
 #include "sbsupervisor/documents.h"
 #include "sbsupervisor/host.h"
 #include "sbsupervisor/host_version.h"
+#include "sbsupervisor/inlet.h"
 #include "sbsupervisor/journal.h"
 #include "sbsupervisor/notification.h"
 #include "sbsupervisor/spool.h"
@@ -25,7 +26,8 @@ struct request;
 struct session;
 
 struct gate {
-        sd_bus *bus; /* our end of sbportal's socketpair: we are the server */
+        sd_bus *bus;        /* our end of sbportal's socketpair: we are the server */
+        struct inlet inlet; /* what it reads of sbportal comes through this */
         struct host *host;
         struct documents *documents;
         const struct config *config;

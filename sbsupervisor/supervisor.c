@@ -328,6 +328,12 @@ static void on_host_disconnected(void *userdata) {
         supervisor_fail(userdata);
 }
 
+static void on_private_bus_breach(void *userdata) {
+        struct supervisor *s = userdata;
+
+        proc_breach(&s->procs[PROC_PRIVATE_ROUTER], NULL); /* what it was has been said */
+}
+
 /* After each turn of the loop: what "systemctl status" shows follows what was granted. */
 static int on_turn(sd_event_source *source _unused_, void *userdata) {
         struct supervisor *s = userdata;
@@ -399,6 +405,8 @@ static int start(struct supervisor *s) {
         };
         int r = allow_quitting();
 
+        s->documents.on_breach = on_private_bus_breach;
+        s->documents.userdata = s;
         if (r == 0)
                 r = check_machine();
         if (r == 0)

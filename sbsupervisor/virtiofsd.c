@@ -20,10 +20,10 @@
 
 /* 1.13 brought --translate-uid, without which a guest user cannot enter the share. */
 bool virtiofsd_version_is_good(const char *line) {
-        unsigned major, minor;
+        char major[5], minor[5];
 
-        return sscanf(line, "virtiofsd %u.%u", &major, &minor) == 2 &&
-               (major > 1 || (major == 1 && minor >= 13));
+        return sscanf(line, "virtiofsd %4[0-9].%4[0-9]", major, minor) == 2 &&
+               (atoi(major) > 1 || (atoi(major) == 1 && atoi(minor) >= 13));
 }
 
 static int ask_version(const char *path, char *ret, size_t size) {

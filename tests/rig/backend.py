@@ -110,13 +110,24 @@ def vardict(values, level=0):
 
 
 def take(fd):
-    """What is to be read from a descriptor that came in a message; None when it is for writing."""
+    """What is to be read from a descriptor that came in a message; None when it is for writing.
+
+    Not all of it: there may be no end."""
     number = fd.take()
     try:
         with os.fdopen(number, "rb") as f:
-            return f.read().decode("latin-1")
+            return (f.read(65536) or b"").decode("latin-1")
     except OSError:
         return None
+
+
+def give(fd, data):
+    """Writes to one, if anybody reads."""
+    try:
+        with os.fdopen(fd.take(), "wb") as f:
+            f.write(data)
+    except OSError:
+        pass
 
 
 def signature(value):
@@ -228,8 +239,7 @@ class Backend:
         """Each argument by its name, and the options with their types."""
         values = dict(zip(names.split(), call.get_args_list(byte_arrays=False)))
         if name == "Secret.RetrieveSecret":
-            with os.fdopen(values.pop("fd").take(), "wb") as f:
-                f.write(SECRET)
+            give(values.pop("fd"), SECRET)
         options = {key: [signature(v), plain(v)] for key, v in values.pop("options", {}).items()}
         return {**{key: plain(v) for key, v in values.items()}, "options": options}
 

@@ -11,6 +11,7 @@
   env.closing(x) x, stopped or closed after the test
   env.virtiofsd  a Rust virtiofsd; a test that asks fails where there is none
   env.note(text) a line that the runner prints under the test, for figures
+  env.hostile(boundary, n)  n inputs were tried that an honest peer would not send (boundaries.py)
   env.newer_portal  the directory of an xdg-desktop-portal since 1.19.4, likewise
 
 The shared parts are started by the first test that asks for them.  A test in which one of them
@@ -21,7 +22,7 @@ import os
 import re
 import shutil
 
-from . import newer_portal, virtiofsd
+from . import boundaries, newer_portal, virtiofsd
 from .processes import descendants
 from .guest import GuestClient, pump
 from .session import HostSession
@@ -46,12 +47,14 @@ class Env:
         self.log_start = {}
         self.own = []  # programs that this test started, for their logs
         self.notes = []
+        self.tried = {}
 
     # --- one test ------------------------------------------------------------------------
 
     def begin(self):
         self.tmp = self.directory()
         self.notes = []
+        self.tried = {}
         self.log_start = {name: len(part.log()) for name, part in self._logged()}
 
     def _logged(self):
@@ -132,6 +135,10 @@ class Env:
 
     def note(self, text):
         self.notes.append(text)
+
+    def hostile(self, boundary, number=1):
+        assert boundary in boundaries.ALL, boundary
+        boundaries.add(self.tried, {boundary: number})
 
     def closing(self, thing):
         self.to_close.append(thing)

@@ -80,7 +80,8 @@ def main():
             started, boots = time.monotonic(), env.boots
             problem = run_one(env, getattr(module, name))
             report.write(json.dumps({"end": name, "problem": problem,
-                                     "notes": env.notes, "boots": env.boots - boots,
+                                     "notes": env.notes, "hostile": env.tried,
+                                     "boots": env.boots - boots,
                                      "seconds": time.monotonic() - started}) + "\n")
         env.stop()
     finally:

@@ -10,6 +10,9 @@ static void test_virtiofsd_version(void) {
         CHECK(!virtiofsd_version_is_good("virtiofsd 1.12.9"));
         CHECK(!virtiofsd_version_is_good("virtiofsd version 7.2.22 (Debian 1:7.2)"));
         CHECK(!virtiofsd_version_is_good("using FUSE kernel interface version 7.36"));
+        CHECK(!virtiofsd_version_is_good("virtiofsd -1.13"));
+        CHECK(!virtiofsd_version_is_good("virtiofsd 1.-1"));
+        CHECK(!virtiofsd_version_is_good("virtiofsd 99999999999999999999.1"));
         CHECK(!virtiofsd_version_is_good(""));
 }
 
