@@ -564,23 +564,6 @@ def output(program):
     return out
 
 
-def test_libportal(env):
-    """libportal opens and saves a file"""
-    program = os.path.join(os.path.dirname(HERE), "rig", "libportal_client.py")
-    host = env.host_file("for libportal.txt", b"libportal reads")
-    child = guest_program(env, sys.executable, "-B", program, "open", "Libportal opens")
-    dialog = env.dialog()
-    assert dialog.title.endswith("Libportal opens"), dialog.title
-    dialog.pick(host)
-    uri, content = output(child).splitlines()
-    assert content == "libportal reads" and uri_path(uri).endswith(b"/for libportal.txt")
-
-    child = guest_program(env, sys.executable, "-B", program, "save", "Libportal saves")
-    env.dialog().pick(host)
-    output(child)
-    assert read(host) == b"libportal wrote"
-
-
 def test_gdbus(env):
     """gdbus introspects and calls; when it has left, its dialog is closed"""
     text = output(guest_program(env, "gdbus", "introspect", "--session", "--dest", DESKTOP,

@@ -10,6 +10,8 @@ session      a host session: message bus, xdg-desktop-portal, a scripted backend
 backend      that backend (a program of its own)
 sidebus      sbsupervisor and sbagent under test
 guest        a stock D-Bus client behind sbagent
+screen       a screen for a guest's programs
+talking      what those of them say to a test (libportal_client, glib_client, gtk_client, qt_client)
 world        a VM whose guest may use every portal, and its desktop
 wire         raw bytes behind sbagent
 environment  what a test function gets as its argument

@@ -69,7 +69,8 @@ INTERFACES = sorted({name.partition(".")[0] for name in (*DIALOGS, *CALLS)}
 SETTINGS = {
     "org.freedesktop.appearance": {"color-scheme": ("u", 1),
                                    "accent-color": ("(ddd)", (.1, .2, .3))},
-    "org.gnome.desktop.interface": {"font-name": ("s", "Cantarell 11")},
+    # No toolkit's own default.
+    "org.gnome.desktop.interface": {"font-name": ("s", "Cantarell 12")},
     # What no guest is to know.
     "org.gnome.desktop.privacy": {"recent-files": ("s", "/home/person/diary")},
 }

@@ -5,6 +5,7 @@
   env.source     the source tree
   env.tmp        an empty directory of this test's own (a short path: sockets fit)
   env.session    a host session, shared by the tests of a file
+  env.sessions   that one, and one with a newer portal where this release's is older
   env.sidebus    a VM's instance on that session, shared by the tests of a file
   env.agent      sbagent before it, shared by the tests of a file
   env.client()   a guest program behind env.agent, closed after the test
@@ -25,7 +26,7 @@ import shutil
 from . import boundaries, newer_portal, virtiofsd
 from .processes import descendants
 from .guest import GuestClient, pump
-from .session import HostSession
+from .session import LIBEXEC, HostSession
 from .sidebus import Agent, Notifying, Sidebus
 
 
@@ -92,11 +93,13 @@ class Env:
     def _bad_end(process):
         return f"{process.name} ended with {process.wait()}:\n{process.log()[-2000:]}"
 
+    def _sessions(self):
+        return [self.shared[name] for name in ("session", "newer_session") if name in self.shared]
+
     def _settle(self):
         """The next test starts with no dialog open.  The shared parts that are not there, told."""
-        session = self.shared.get("session")
         running = [part.process for _, part in self._logged()]
-        if session:
+        for session in self._sessions():
             running += [process for process in (session.daemon, session.portal) if process]
             if session.chooser:
                 session.chooser.settle()
@@ -113,16 +116,16 @@ class Env:
         for part in ("agent", "sidebus"):
             if part in self.shared:
                 self.shared.pop(part).process.kill()
-        session = self.shared.pop("session", None)
-        if session:
+        for session in self._sessions():
             session.kill()
+        self.shared.clear()
 
     def stop(self):
         logged = self._logged()
         self.stop_chain()
-        session = self.shared.pop("session", None)
-        if session:
+        for session in self._sessions():
             session.stop()
+        self.shared.clear()
         fatal = self._fatal([part.log() for _, part in logged])
         assert not fatal, "\n".join(fatal)
 
@@ -154,6 +157,14 @@ class Env:
     @property
     def session(self):
         return self._part("session", lambda: HostSession(self.directory()))
+
+    @property
+    def sessions(self):
+        libexec = self.newer_portal
+        if libexec == LIBEXEC:
+            return [self.session]
+        return [self.session, self._part(
+            "newer_session", lambda: HostSession(self.directory(), libexec=libexec))]
 
     @property
     def sidebus(self):
