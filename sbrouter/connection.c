@@ -44,8 +44,8 @@ int connection_new(struct router *r, int take_fd, struct connection **ret) {
         c->source = (struct loop_source){.fd = take_fd, .fn = on_event};
         c->router = r;
         c->stage = CONNECTION_SASL;
-        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->backlog, &c->names,
-                                &c->matches,   &c->calls, &c->serves, &c->held};
+        struct list *links[] = {&c->half_open, &c->dirty, &c->dying,  &c->backlog, &c->names,
+                                &c->matches,   &c->calls, &c->serves, &c->held,    &c->watching};
         for (size_t i = 0; i < ELEMENTSOF(links); i++)
                 list_init(links[i]);
         list_append(&r->connections, &c->link);
@@ -72,7 +72,7 @@ struct connection *connection_free(struct connection *c) {
                 if (!list_empty(&c->half_open))
                         c->listener->n_half_open--;
         }
-        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->backlog, &c->link};
+        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->backlog, &c->watching, &c->link};
         for (size_t i = 0; i < ELEMENTSOF(links); i++)
                 list_remove(links[i]);
         driver_forget(c);

@@ -57,6 +57,8 @@ struct connection {
         bool vsock;   /* it came by AF_VSOCK; */
         uint32_t n_probes; /* and so often it was asked whether it is there: liveness.c */
         bool portal;  /* sbportal's: may own the portal's names on the VM bus */
+        bool may_debug; /* came by IPC_LISTEN_DEBUG: may watch others, and ask for statistics */
+        bool is_monitor; /* it only watches: no name, and nothing to say */
         struct credentials credentials;
         struct sasl sasl;
 
@@ -80,6 +82,8 @@ struct connection {
         uint64_t stamp; /* the last broadcast it was considered for */
         struct list names, matches, calls, serves, held;
         unsigned n_names, n_matches, n_calls, n_held;
+        unsigned n_eavesdrop;  /* of its rules, those that let it watch */
+        struct list watching;  /* on router->watchers: it sees what is for others, too */
         size_t held_bytes; /* holder_of_most()'s */
 };
 

@@ -59,6 +59,7 @@ enum {
         DRIVER_ANY_PATH = 1, /* as dbus-daemon: old clients call it on any object */
         DRIVER_UNNAMED = 2,  /* before Hello */
         DRIVER_QUESTION = 4, /* changes nothing: not run when nobody wants its answer */
+        DRIVER_DEBUG = 8,    /* only for who came by a debug socket */
 };
 
 struct driver_method {
@@ -70,6 +71,8 @@ struct driver_method {
 
 /* Ends with a row without interface; rows of one interface are together. */
 extern const struct driver_method driver_methods[];
+
+#define DRIVER_STATS "org.freedesktop.DBus.Debug.Stats" /* as dbus-daemon has it */
 
 /* Sets the error's text, cut between two characters when it is too long, and returns e. */
 int driver_fail(struct driver_call *call, int e, const char *fmt, ...)
@@ -88,6 +91,11 @@ int driver_get_process_id(struct driver_call *call);
 int driver_get_credentials(struct driver_call *call);
 int driver_get_adt(struct driver_call *call);
 int driver_get_selinux(struct driver_call *call);
+/* driver_debug.c */
+int driver_become_monitor(struct driver_call *call);
+int driver_get_stats(struct driver_call *call);
+int driver_get_connection_stats(struct driver_call *call);
+int driver_get_all_match_rules(struct driver_call *call);
 /* introspect.c */
 int driver_introspect(struct driver_call *call);
 int driver_property_get(struct driver_call *call);

@@ -222,11 +222,8 @@ static int succeed(_unused_ struct driver_call *call) {
         return 0;
 }
 
-static int deny(_unused_ struct driver_call *call) {
-        return DRIVER_E_ACCESS_DENIED;
-}
-
 #define BUS DBUS_INTERFACE_DBUS
+#define STATS DRIVER_STATS
 #define ANY DRIVER_ANY_PATH
 #define ASK (DRIVER_ANY_PATH | DRIVER_QUESTION)
 
@@ -235,8 +232,8 @@ const struct driver_method driver_methods[] = {
         {BUS, "RequestName", "su", "u", ANY, request_name},
         {BUS, "ReleaseName", "s", "u", ANY, release_name},
         {BUS, "StartServiceByName", "su", "u", ANY, start_service_by_name},
-        /* It would set variables of the programs a bus starts: this one starts none. */
-        {BUS, "UpdateActivationEnvironment", "a{ss}", "", 0, deny},
+        /* Variables of the programs that the bus starts: it starts none, so nothing is kept. */
+        {BUS, "UpdateActivationEnvironment", "a{ss}", "", 0, succeed},
         {BUS, "NameHasOwner", "s", "b", ASK, name_has_owner},
         {BUS, "ListNames", "", "as", ASK, list_names},
         {BUS, "ListActivatableNames", "", "as", ASK, list_activatable_names},
@@ -257,6 +254,11 @@ const struct driver_method driver_methods[] = {
         {DBUS_INTERFACE_INTROSPECTABLE, "Introspect", "", "s", ASK, driver_introspect},
         {DBUS_INTERFACE_PEER, "GetMachineId", "", "s", ASK, get_machine_id},
         {DBUS_INTERFACE_PEER, "Ping", "", "", ASK, succeed},
-        {DBUS_INTERFACE_MONITORING, "BecomeMonitor", "asu", "", 0, deny},
+        {STATS, "GetStats", "", "a{sv}", DRIVER_DEBUG | DRIVER_QUESTION, driver_get_stats},
+        {STATS, "GetConnectionStats", "s", "a{sv}", DRIVER_DEBUG | DRIVER_QUESTION,
+         driver_get_connection_stats},
+        {STATS, "GetAllMatchRules", "", "a{sas}", DRIVER_DEBUG | DRIVER_QUESTION,
+         driver_get_all_match_rules},
+        {DBUS_INTERFACE_MONITORING, "BecomeMonitor", "asu", "", DRIVER_DEBUG, driver_become_monitor},
         {0},
 };

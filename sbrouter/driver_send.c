@@ -30,12 +30,23 @@ int driver_prepare(void) {
         return copy ? 0 : -ENOMEM;
 }
 
+/* What the driver says to one client, those who watch may see. */
+static int show(struct router *r, const struct marshalled *out) {
+        struct message m;
+        int v;
+
+        if (list_empty(&r->watchers))
+                return 0;
+        v = message_parse(out->data, (size_t)out->n, &m);
+        assert(v == 0);
+        return route_to_watchers(r, NULL, &m, NULL, NULL);
+}
+
 int driver_send(struct router *r, struct connection *c, DBusMessage *message) {
         _cleanup_(marshalled_done) struct marshalled out = {0};
         struct packet p = {0};
         int v;
 
-        (void)r;
         if (c->dead)
                 return 0;
         if (++c->serial == 0)
@@ -51,7 +62,7 @@ int driver_send(struct router *r, struct connection *c, DBusMessage *message) {
         v = connection_send(c, &p);
         if (v == CONNECTION_E_FULL)
                 connection_breach(c, "it does not read what the bus tells it");
-        return v < 0 ? v : 0;
+        return v < 0 ? v : show(r, &out);
 }
 
 int driver_error(struct router *r, struct connection *c, uint32_t serial, const char *error,
@@ -100,7 +111,8 @@ static int broadcast(struct router *r, DBusMessage *message) {
                 return -ENOMEM;
         v = message_parse(out.data, (size_t)out.n, &m);
         assert(v == 0);
-        return route_broadcast(r, NULL, &m, NULL, NULL);
+        v = route_to_watchers(r, NULL, &m, NULL, NULL);
+        return v < 0 ? v : route_broadcast(r, NULL, &m, NULL, NULL);
 }
 
 int driver_name_owner_changed(struct router *r, const char *name, const struct connection *before,
@@ -113,4 +125,11 @@ int driver_name_owner_changed(struct router *r, const char *name, const struct c
                                             DBUS_TYPE_STRING, &new, DBUS_TYPE_INVALID))
                 return -ENOMEM;
         return broadcast(r, m);
+}
+
+int driver_activatable_changed(struct router *r) {
+        _cleanup_(dbus_message_unrefp) DBusMessage *m = NULL;
+
+        m = dbus_message_new_signal(DRIVER_PATH, DBUS_INTERFACE_DBUS, "ActivatableServicesChanged");
+        return m ? broadcast(r, m) : -ENOMEM;
 }

@@ -34,3 +34,5 @@ int driver_name_acquired(struct router *r, struct connection *c, const char *nam
 /* To everybody who subscribed; before and after: the owners, or NULL for none. */
 int driver_name_owner_changed(struct router *r, const char *name, const struct connection *before,
                               const struct connection *after);
+/* What ListActivatableNames answers is another list now. */
+int driver_activatable_changed(struct router *r);

@@ -49,6 +49,7 @@ static const struct {
         {"NameOwnerChanged", "sss"},
         {"NameLost", "s"},
         {"NameAcquired", "s"},
+        {"ActivatableServicesChanged", ""},
 };
 
 static void write_bus_members(struct xml *x) {
@@ -98,15 +99,20 @@ int driver_introspect(struct driver_call *call) {
 
 /* --- properties: all of them arrays of strings, read-only ------------------------------------ */
 
-static const char *const features[] = {"HeaderFiltering"}; /* unknown fields are not passed on */
+static const char *const features[] = {
+        "ActivatableServicesChanged", /* driver_activatable_changed() */
+        "HeaderFiltering",            /* unknown fields are not passed on */
+};
+static const char *const interfaces[] = {DBUS_INTERFACE_MONITORING, DRIVER_STATS};
 
 static const struct property {
         const char *name;
         const char *const *strings;
         size_t n;
+        bool debug; /* empty for who did not come by a debug socket: what it lists is refused there */
 } properties[] = {
-        {"Features", features, ELEMENTSOF(features)},
-        {"Interfaces", NULL, 0}, /* Monitoring is refused, so it is not announced */
+        {"Features", features, ELEMENTSOF(features), false},
+        {"Interfaces", interfaces, ELEMENTSOF(interfaces), true},
 };
 
 /* With an empty interface all are meant (specification, "Properties"). */
@@ -124,13 +130,14 @@ static const struct property *find_property(const char *name) {
         return NULL;
 }
 
-static bool append_property(DBusMessageIter *it, const struct property *p) {
+static bool append_property(struct driver_call *call, DBusMessageIter *it, const struct property *p) {
+        size_t n = p->debug && !call->c->may_debug ? 0 : p->n;
         DBusMessageIter variant, array;
 
         if (!dbus_message_iter_open_container(it, DBUS_TYPE_VARIANT, "as", &variant) ||
             !dbus_message_iter_open_container(&variant, DBUS_TYPE_ARRAY, "s", &array))
                 return false;
-        for (size_t i = 0; i < p->n; i++)
+        for (size_t i = 0; i < n; i++)
                 if (!dbus_message_iter_append_basic(&array, DBUS_TYPE_STRING, &p->strings[i]))
                         return false;
         return dbus_message_iter_close_container(&variant, &array) &&
@@ -163,15 +170,15 @@ int driver_property_get(struct driver_call *call) {
         if (v != 0)
                 return v;
         dbus_message_iter_init_append(call->reply, &it);
-        return append_property(&it, p) ? 0 : -ENOMEM;
+        return append_property(call, &it, p) ? 0 : -ENOMEM;
 }
 
-static bool append_entry(DBusMessageIter *dict, const struct property *p) {
+static bool append_entry(struct driver_call *call, DBusMessageIter *dict, const struct property *p) {
         DBusMessageIter entry;
 
         return dbus_message_iter_open_container(dict, DBUS_TYPE_DICT_ENTRY, NULL, &entry) &&
                dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &p->name) &&
-               append_property(&entry, p) && dbus_message_iter_close_container(dict, &entry);
+               append_property(call, &entry, p) && dbus_message_iter_close_container(dict, &entry);
 }
 
 int driver_property_get_all(struct driver_call *call) {
@@ -184,7 +191,7 @@ int driver_property_get_all(struct driver_call *call) {
         if (!dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sv}", &dict))
                 return -ENOMEM;
         for (size_t i = 0; i < ELEMENTSOF(properties); i++)
-                if (!append_entry(&dict, &properties[i]))
+                if (!append_entry(call, &dict, &properties[i]))
                         return -ENOMEM;
         return dbus_message_iter_close_container(&it, &dict) ? 0 : -ENOMEM;
 }

@@ -111,6 +111,7 @@ static void set_up(struct listener *l, struct connection *c, const struct creden
         list_append(&r->half_open, &c->half_open);
         c->stage = guest ? CONNECTION_GREETING : CONNECTION_SASL;
         c->can_fds = l->flags & IPC_LISTEN_FDS;
+        c->may_debug = l->flags & IPC_LISTEN_DEBUG;
         sasl_init(&c->sasl, (c->can_fds ? SASL_ALLOW_FDS : 0) | (guest ? SASL_ALLOW_ANONYMOUS : 0));
         if (r->bus == ROUTER_STANDALONE)
                 c->credentials = *cred;

@@ -105,6 +105,8 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
         r->matches.n++;
         list_append(&c->matches, &m->owned);
         c->n_matches++;
+        if (m->rule->eavesdrop && c->may_debug && c->n_eavesdrop++ == 0 && list_empty(&c->watching))
+                list_append(&r->watchers, &c->watching);
         return 0;
 }
 
@@ -117,6 +119,9 @@ static void unfile(struct router *r, struct match *m) {
         r->matches.n--;
         list_remove(&m->owned);
         m->owner->n_matches--;
+        if (m->rule->eavesdrop && m->owner->may_debug && --m->owner->n_eavesdrop == 0 &&
+            !m->owner->is_monitor)
+                list_remove(&m->owner->watching);
         match_rule_free(m->rule);
         free(m);
 }
@@ -140,6 +145,11 @@ int match_remove(struct router *r, struct connection *c, const struct match_rule
 void match_remove_all(struct router *r, struct connection *c) {
         while (!list_empty(&c->matches))
                 unfile(r, LIST_OWNER(c->matches.next, struct match, owned));
+}
+
+void match_list(struct connection *c, void (*fn)(void *self, const struct match_rule *rule), void *self) {
+        LIST_FOREACH(l, &c->matches)
+                fn(self, LIST_OWNER(l, struct match, owned)->rule);
 }
 
 /* One signal on its way through the files. */
@@ -166,7 +176,8 @@ static bool sender_fits(const struct search *s, const char *wanted) {
 }
 
 static int consider(struct search *s, struct match *m) {
-        if (m->owner->stamp == s->r->stamp || m->owner->dead)
+        /* A monitor gets everything by match_watches(). */
+        if (m->owner->stamp == s->r->stamp || m->owner->dead || m->owner->is_monitor)
                 return 0;
         /* A broadcast has no destination, so a rule that wants one never fits. */
         if (match_rule_get(m->rule, MATCH_DESTINATION) ||
@@ -276,4 +287,37 @@ int match_each(struct router *r, struct connection *sender, const struct message
                         return v;
         }
         return 0;
+}
+
+/* --- who watches --------------------------------------------------------------------------- */
+
+static bool destination_fits(const struct search *s, struct connection *receiver,
+                             const char *wanted) {
+        const struct message_string *to = &s->m->destination;
+
+        if (!wanted)
+                return true;
+        if (!receiver)
+                return to->s && strcmp(to->s, wanted) == 0;
+        return router_lookup(s->r, wanted, strlen(wanted)) == receiver;
+}
+
+bool match_watches(struct router *r, struct connection *c, struct connection *sender,
+                   struct connection *receiver, const struct message *m) {
+        struct search s = {.r = r, .sender = sender, .m = m};
+
+        if (!c->is_monitor && (receiver == c || !m->destination.s))
+                return false;
+        if (c->is_monitor && list_empty(&c->matches))
+                return true;
+        message_args(m, &s.args);
+        LIST_FOREACH(l, &c->matches) {
+                const struct match_rule *rule = LIST_OWNER(l, struct match, owned)->rule;
+
+                if ((c->is_monitor || rule->eavesdrop) && match_rule_fits(rule, m, &s.args) &&
+                    sender_fits(&s, match_rule_get(rule, MATCH_SENDER)) &&
+                    destination_fits(&s, receiver, match_rule_get(rule, MATCH_DESTINATION)))
+                        return true;
+        }
+        return false;
 }

@@ -53,6 +53,8 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
 /* Removes one of c's rules equal to rule (borrowed).  0 or MATCH_E_NOT_FOUND. */
 int match_remove(struct router *r, struct connection *c, const struct match_rule *rule);
 void match_remove_all(struct router *r, struct connection *c);
+/* Each of c's rules, the oldest first. */
+void match_list(struct connection *c, void (*fn)(void *self, const struct match_rule *rule), void *self);
 
 /*
  * Calls fn once for each connection with a rule that fits m, from sender or (NULL)
@@ -60,3 +62,12 @@ void match_remove_all(struct router *r, struct connection *c);
  */
 int match_each(struct router *r, struct connection *sender, const struct message *m,
                int (*fn)(void *self, struct connection *receiver), void *self);
+
+/*
+ * Whether c, one of r->watchers, may see m on its way from sender to receiver.  NULL
+ * is the driver as sender; as receiver it is the driver, nobody, or everybody.  Of a
+ * monitor's rules all count, and none at all means every message; of others' only
+ * those that say eavesdrop='true', and only for what was meant for somebody else.
+ */
+bool match_watches(struct router *r, struct connection *c, struct connection *sender,
+                   struct connection *receiver, const struct message *m);

@@ -22,9 +22,18 @@ static const char *const reserved[] = {
         "org.freedesktop.host.portal.",
 };
 
+/* The older interfaces that sbportal serves: here it is the whole name. */
+static const char *const reserved_names[] = {
+        "org.freedesktop.Notifications",
+        "org.freedesktop.ScreenSaver",
+};
+
 static bool is_reserved(const char *s) {
         for (size_t i = 0; i < ELEMENTSOF(reserved); i++)
                 if (strncmp(s, reserved[i], strlen(reserved[i])) == 0)
+                        return true;
+        for (size_t i = 0; i < ELEMENTSOF(reserved_names); i++)
+                if (strcmp(s, reserved_names[i]) == 0)
                         return true;
         return false;
 }
@@ -95,6 +104,10 @@ static void claim_free(struct name_claim *claim) {
         free(claim);
 }
 
+static bool is_portal(const struct connection *c) {
+        return c && c->portal;
+}
+
 static int announce(struct router *r, const struct name *name, struct connection *before,
                     struct connection *after) {
         int v = 0;
@@ -103,6 +116,8 @@ static int announce(struct router *r, const struct name *name, struct connection
                 v = driver_name_lost(r, before, name->s);
         if (v == 0)
                 v = driver_name_owner_changed(r, name->s, before, after);
+        if (v == 0 && is_portal(before) != is_portal(after))
+                v = driver_activatable_changed(r);
         if (v == 0 && after)
                 v = driver_name_acquired(r, after, name->s);
         return v;

@@ -18,6 +18,9 @@
 
 #define ERROR_PREFIX "org.freedesktop.DBus.Error."
 
+/* Who says Hello, as a monitor sees it; dbus-daemon calls them so. */
+#define UNNAMED ":not.active.yet"
+
 /* A body that must outlive its message, and the reference to it that is ours. */
 struct parcel {
         struct packet packet;
@@ -26,8 +29,8 @@ struct parcel {
 
 static int parcel_init(struct parcel *p, struct router *r, struct connection *sender,
                        const struct message *m, struct blob *blob, struct fd_list *fds) {
-        const char *name = sender ? sender->name : DRIVER_NAME;
-        size_t n_name = sender ? sender->n_name : strlen(DRIVER_NAME);
+        const char *name = !sender ? DRIVER_NAME : sender->id ? sender->name : UNNAMED;
+        size_t n_name = sender && sender->id ? sender->n_name : strlen(name);
 
         *p = (struct parcel){
                 .packet = {
@@ -88,6 +91,37 @@ int route_broadcast(struct router *r, struct connection *sender, const struct me
         return v;
 }
 
+static int show(struct broadcast *b, struct connection *sender, const struct message *m) {
+        struct connection *receiver = NULL;
+
+        if (m->destination.s)
+                receiver = router_lookup(b->r, m->destination.s, m->destination.n);
+        LIST_FOREACH(link, &b->r->watchers) {
+                struct connection *c = LIST_OWNER(link, struct connection, watching);
+                int v = 0;
+
+                if (match_watches(b->r, c, sender, receiver, m))
+                        v = deliver(b, c);
+                if (v < 0)
+                        return v;
+        }
+        return 0;
+}
+
+int route_to_watchers(struct router *r, struct connection *sender, const struct message *m,
+                      struct blob *blob, struct fd_list *fds) {
+        struct broadcast b = {.r = r};
+        int v;
+
+        if (list_empty(&r->watchers))
+                return 0;
+        v = parcel_init(&b.parcel, r, sender, m, blob, fds);
+        if (v == 0)
+                v = show(&b, sender, m);
+        parcel_done(&b.parcel, r);
+        return v;
+}
+
 /* Answers a call with an error, if its caller waits for an answer. */
 static int refuse(struct router *r, struct connection *c, const struct message *m,
                   const char *error, const char *text) {
@@ -98,7 +132,11 @@ static int refuse_unknown(struct router *r, struct connection *c, const struct m
         char text[DBUS_NAME_MAX + 64];
 
         (void)snprintf(text, sizeof(text), "nobody owns the name %s", m->destination.s);
-        return refuse(r, c, m, ERROR_PREFIX "ServiceUnknown", text);
+        /* The two errors of dbus-daemon: only without the flag it looks for a service to start. */
+        return refuse(r, c, m,
+                      m->flags & MESSAGE_NO_AUTO_START ? ERROR_PREFIX "NameHasNoOwner"
+                                                       : ERROR_PREFIX "ServiceUnknown",
+                      text);
 }
 
 static const struct {
@@ -188,8 +226,17 @@ static bool is_for_driver(const struct message *m) {
 
 static int route(struct router *r, struct connection *c, const struct message *m,
                  struct blob *blob, struct fd_list *fds) {
+        int v;
+
         if (m->type > MESSAGE_SIGNAL) /* a future type: to be ignored, and never passed on */
                 return 0;
+        if (c->is_monitor) {
+                connection_breach(c, "a monitor must not send");
+                return 0;
+        }
+        v = route_to_watchers(r, c, m, blob, fds);
+        if (v < 0)
+                return v;
         if (is_for_driver(m) || !m->destination.s)
                 r->work += LIMIT_TURN_SLOW - 1;
         if (is_for_driver(m))

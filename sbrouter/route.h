@@ -24,3 +24,7 @@ int route_message(struct router *r, struct connection *c, const uint8_t *data,
  */
 int route_broadcast(struct router *r, struct connection *sender, const struct message *m,
                     struct blob *blob, struct fd_list *fds);
+
+/* m, from sender or (NULL) from the driver, to those of r->watchers that may see it.  The same. */
+int route_to_watchers(struct router *r, struct connection *sender, const struct message *m,
+                      struct blob *blob, struct fd_list *fds);

@@ -29,8 +29,8 @@ int router_init(struct router *r) {
         int v;
 
         *r = (struct router){.ipc.fd = -1, .ipc_source.fd = -1, .loop.epoll_fd = -1};
-        struct list *lists[] = {&r->listeners, &r->connections, &r->half_open,
-                                &r->backlog,   &r->dirty,       &r->dying};
+        struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->backlog,
+                                &r->dirty,     &r->dying,       &r->watchers};
         for (size_t i = 0; i < ELEMENTSOF(lists); i++)
                 list_init(lists[i]);
         if (getrandom(&r->key, sizeof(r->key), 0) != (ssize_t)sizeof(r->key) ||
@@ -126,14 +126,15 @@ static int flush_dirty(struct router *r) {
         return 0;
 }
 
-/* Takes c off the bus, so that the others see it go. */
-static int unregister(struct router *r, struct connection *c) {
+int router_unregister(struct router *r, struct connection *c) {
         int v;
 
         match_remove_all(r, c);
         v = name_release_all(r, c);
         if (v == 0)
                 v = reply_remove_all(r, c);
+        if (v == 0) /* who became a monitor hears it, who is dead does not */
+                v = driver_name_lost(r, c, c->name);
         if (v == 0)
                 v = driver_name_owner_changed(r, c->name, c, NULL);
         if (v < 0)
@@ -142,10 +143,18 @@ static int unregister(struct router *r, struct connection *c) {
         return 0;
 }
 
+/* A monitor left the bus when it became one. */
+static int take_off(struct router *r, struct connection *c) {
+        if (!c->is_monitor)
+                return c->id ? router_unregister(r, c) : 0;
+        match_remove_all(r, c);
+        return 0;
+}
+
 static int reap(struct router *r) {
         while (!list_empty(&r->dying)) {
                 struct connection *c = LIST_OWNER(r->dying.next, struct connection, dying);
-                int v = c->id ? unregister(r, c) : 0;
+                int v = take_off(r, c);
 
                 if (v < 0)
                         return v;

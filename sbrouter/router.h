@@ -3,7 +3,8 @@
  * The bus as a whole: its connections, its indexes, and the way of a message
  * through it.
  *
- *   connection reads -> route_message() -> driver_call()     to org.freedesktop.DBus
+ *   connection reads -> route_message() -> route_to_watchers() to those who debug
+ *                                       -> driver_call()     to org.freedesktop.DBus
  *                                       -> unicast()         to a name
  *                                       -> route_broadcast() a signal to nobody in particular
  *   ... -> connection_send() -> router_turn() flushes each connection once
@@ -54,6 +55,7 @@ struct router {
         uint32_t serial; /* of the driver's broadcasts */
 
         struct list listeners, connections, half_open, backlog, dirty, dying;
+        struct list watchers; /* who sees what is for others: nearly always empty */
         unsigned n_accepted; /* connections that came through a listener */
         struct liveness liveness;
         uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
@@ -81,6 +83,8 @@ int router_run(struct router *r);
 bool router_is_full(const struct router *r);
 /* Gives c, which said Hello, its unique name. */
 void router_register(struct router *r, struct connection *c);
+/* Takes c off the bus, so that the others see it go; its stream stays.  0 or a negative errno. */
+int router_unregister(struct router *r, struct connection *c);
 
 /* Whose connection answers to this name now; NULL: nobody's (the driver's too). */
 struct connection *router_by_id(struct router *r, uint64_t id);

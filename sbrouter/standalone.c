@@ -44,7 +44,7 @@ static int listen_at(struct router *r, const char *text) {
         fd = listen_address(&a, SOMAXCONN, true);
         if (fd < 0)
                 return fd;
-        return listener_new(r, fd, IPC_LISTEN_OWNER | IPC_LISTEN_FDS, 0);
+        return listener_new(r, fd, IPC_LISTEN_OWNER | IPC_LISTEN_FDS | IPC_LISTEN_DEBUG, 0);
 }
 
 int standalone_start(struct router *r, const char *const *addresses, unsigned n) {

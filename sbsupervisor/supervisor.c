@@ -120,7 +120,8 @@ static int open_debug_access(struct supervisor *s) {
 
                 r = unix_address(&a, s->config.debug_dir, sockets[i].name);
                 if (r == 0)
-                        r = open_listener(s, &a, sockets[i].router, IPC_LISTEN_OWNER | IPC_LISTEN_FDS);
+                        r = open_listener(s, &a, sockets[i].router,
+                                          IPC_LISTEN_OWNER | IPC_LISTEN_FDS | IPC_LISTEN_DEBUG);
         }
         return r;
 }

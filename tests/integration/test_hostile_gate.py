@@ -18,7 +18,7 @@ from rig.wire import with_u32
 
 PORTAL = "org.freedesktop.portal."
 INVALID = PORTAL + "Error.InvalidArgument"
-ALLOW = "[Portals]\nDefault=allow\n"
+from rig.world import ALLOW
 ERROR = "org.freedesktop.DBus.Error."
 
 

@@ -145,14 +145,16 @@ def test_portal_names(env):
     guest = env.closing(r.client())
     for name in ("org.freedesktop.portal.Desktop", "org.freedesktop.portal.Documents",
                  "org.freedesktop.impl.portal.PermissionStore",
-                 "org.freedesktop.host.portal.Registry", "org.freedesktop.portal.x.y"):
+                 "org.freedesktop.host.portal.Registry", "org.freedesktop.portal.x.y",
+                 "org.freedesktop.Notifications", "org.freedesktop.ScreenSaver"):
         for flags in range(8):
             assert guest.ask("RequestName", variant("(su)", name, flags)) == ERROR + "AccessDenied"
         assert portal.ask("RequestName", variant("(su)", name, 0)) == (1,)
         for flags in range(8):
             assert guest.ask("RequestName", variant("(su)", name, flags)) == ERROR + "AccessDenied"
         assert guest.ask("GetNameOwner", variant("(s)", name)) == (portal.name,)
-    for name in ("org.freedesktop.portals", "org.freedesktop.Notifications", "t.T"):
+    for name in ("org.freedesktop.portals", "org.freedesktop.Notifications.x",
+                 "org.freedesktop.ScreenSavers", "t.T"):
         assert guest.ask("RequestName", variant("(su)", name, 0)) == (1,)
     portal.close()
     wait_for("its names to go", lambda: guest.ask(
@@ -165,9 +167,13 @@ def test_portal_activatable(env):
     portal, guest = env.closing(Client(r.peer(PORTAL), fds=True)), env.closing(r.client())
     names = ["org.freedesktop.portal.Desktop", "org.freedesktop.portal.Documents"]
     assert guest.ask("ListActivatableNames") == ([BUS],)
+    changed = "ActivatableServicesChanged"
+    assert guest.add_match(f"sender='{BUS}',member='{changed}'") == ()
     for name in names:
         assert portal.ask("RequestName", variant("(su)", name, 0)) == (1,)
+        assert changed in [m.get_member() for m in guest.signals()]
     assert guest.ask("RequestName", variant("(su)", "t.T", 0)) == (1,)
+    assert changed not in [m.get_member() for m in guest.signals()]
     assert sorted(guest.ask("ListActivatableNames")[0]) == [BUS, *names]
     for name in names:
         assert guest.ask("NameHasOwner", variant("(s)", name)) == (True,)

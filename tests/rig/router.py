@@ -16,7 +16,7 @@ BUS_PATH = "/org/freedesktop/DBus"
 
 # enum values of ipc/ipc_msg.h
 VM, PRIVATE = 1, 2
-GUEST, CID, OWNER, FDS = 1, 2, 4, 8
+GUEST, CID, OWNER, FDS, DEBUG = 1, 2, 4, 8, 16
 PORTAL, SUPERVISOR = 1, 2
 MACHINE_ID = bytes(range(16))
 

@@ -238,6 +238,9 @@ static void test_reserved(void) {
                 {"org.freedesktop.portals.Desktop", false},
                 {"org.freedesktop.Portal.Desktop", false},
                 {"com.org.freedesktop.portal.Desktop", false},
+                {"org.freedesktop.Notifications", true},
+                {"org.freedesktop.ScreenSaver", true},
+                {"org.freedesktop.Notifications.x", false},
                 {"org.freedesktop.secrets", false},
         };
         static const enum router_bus kinds[] = {ROUTER_VM, ROUTER_PRIVATE, ROUTER_STANDALONE};

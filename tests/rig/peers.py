@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""The two message buses that others use: dbus-daemon and dbus-broker, as permissive as they can be made."""
+
+import os
+import socket
+
+from gi.repository import Gio, GLib
+
+from .processes import Process, wait_for
+from .router import Client
+
+CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow own="*"/>
+<allow eavesdrop="true"/></policy></busconfig>"""
+
+# What one user may do, as dbus-broker is told it: connect, own, send and receive anything.
+BATCH = "bta(btbs)a(btssssuutt)a(btssssuutt)"
+POLICY = f"(a(u({BATCH}))a(buu({BATCH}))a(ss)bs)"
+
+
+class Peer:
+    def close(self):
+        assert self.process.running(), self.process.log()
+        self.process.stop()
+
+
+class Daemon(Peer):
+    name = "dbus-daemon"
+
+    def __init__(self, directory, arguments=()):
+        self.path = os.path.join(directory, "daemon")
+        self.address = "unix:path=" + self.path
+        config = os.path.join(directory, "daemon.conf")
+        with open(config, "w", encoding="utf-8") as f:
+            f.write(CONFIG.format(path=self.path))
+        self.process = Process(["dbus-daemon", "--config-file=" + config, "--nofork", "--nopidfile",
+                                *arguments], log=os.path.join(directory, "daemon.log"))
+        wait_for("dbus-daemon", lambda: os.path.exists(self.path) or not self.process.running())
+        assert self.process.running(), self.process.log()
+
+    def close(self):
+        super().close()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+
+class Broker(Peer):
+    """dbus-broker itself, without its launcher, which needs systemd: this class tells it what to do."""
+
+    name = "dbus-broker"
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, "broker")
+        self.address = "unix:path=" + self.path
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = Process(
+                ["dbus-broker", "--controller", str(theirs.fileno()), "--machine-id", "1" * 32,
+                 "--max-bytes", str(1 << 30), "--max-fds", "4096", "--max-matches", "65536",
+                 "--max-objects", "65536"],
+                pass_fds=[theirs.fileno()], log=os.path.join(directory, "broker.log"))
+        identity = str(os.getuid()).encode().hex().encode()
+        self.controller = Client(ours, mechanism=b"AUTH EXTERNAL " + identity, fds=True,
+                                 say_hello=False)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.path)
+            listener.listen(64)
+            listener.setblocking(False)
+            self.add(listener)
+
+    def add(self, listener):
+        message = Gio.DBusMessage.new_method_call(None, "/org/bus1/DBus/Broker",
+                                                  "org.bus1.DBus.Broker", "AddListener")
+        message.set_serial(1)
+        message.set_unix_fd_list(Gio.UnixFDList.new_from_array([os.dup(listener.fileno())]))
+        message.set_body(GLib.Variant("(ohv)", ("/org/bus1/DBus/Listener/0", 0, permissive())))
+        data = message.to_blob(Gio.DBusCapabilityFlags.UNIX_FD_PASSING)
+        socket.send_fds(self.controller.socket, [data], [listener.fileno()])
+        answer = self.controller.reply(1)
+        assert answer is not None and answer.get_error_name() is None, (answer, self.process.log())
+
+    def close(self):
+        super().close()
+        self.controller.close()
+        os.unlink(self.path)
+
+
+def permissive():
+    anything = (True, 1, "", "", "", "", 0, 0, 0, (1 << 64) - 1)
+    batch = (True, 1, [(True, 1, True, "")], [anything], [anything])
+    everybody = 0xffffffff
+    return GLib.Variant(POLICY, ([(everybody, batch)], [], [], False, "session"))
