@@ -132,13 +132,13 @@ static int append_packet(struct connection *c, const struct packet *p) {
  */
 static bool is_full(const struct connection *c, const struct packet *p) {
         const struct shares *s = &c->out.shares;
+        size_t room = c->router->limits.queue_bytes;
 
         if (p->charge == 0) /* guests cause the bus's signals: a peer of ours may fall far behind */
-                return s->own > (c->listener ? LIMIT_QUEUE_BYTES : LIMIT_PEER_QUEUE_BYTES);
+                return s->own > (c->listener ? room : LIMIT_PEER_QUEUE_BYTES);
         if (p->is_answer)
-                return shares_of(s, p->charge) > LIMIT_QUEUE_BYTES;
-        return s->lent > LIMIT_QUEUE_BYTES ||
-               shares_of(s, p->charge) > (LIMIT_QUEUE_BYTES - s->lent) / 4;
+                return shares_of(s, p->charge) > room;
+        return s->lent > room || shares_of(s, p->charge) > (room - s->lent) / 4;
 }
 
 int connection_send(struct connection *c, const struct packet *p) {
