@@ -78,7 +78,10 @@ struct connection *connection_free(struct connection *c) {
         driver_forget(c);
         assert(list_empty(&c->names) && list_empty(&c->matches) && list_empty(&c->calls) &&
                list_empty(&c->serves));
-        loop_remove(&c->router->loop, &c->source);
+        if (c->listener) /* what accept4() made was never given to anybody */
+                loop_forget(&c->source);
+        else
+                loop_remove(&c->router->loop, &c->source);
         (void)fd_close(fd);
         drop_pending_fds(c);
         free(c->fds);
@@ -447,6 +450,10 @@ int connection_work(struct connection *c) {
         return v;
 }
 
+int connection_read(struct connection *c) {
+        return c->in ? read_large(c) : read_small(c);
+}
+
 static int on_event(struct loop_source *s, uint32_t events) {
         struct connection *c = LIST_OWNER(s, struct connection, source);
         int v = 0;
@@ -457,5 +464,5 @@ static int on_event(struct loop_source *s, uint32_t events) {
                 v = connection_flush(c);
         if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT) || !list_empty(&c->backlog))
                 return v;
-        return c->in ? read_large(c) : read_small(c);
+        return connection_read(c);
 }
