@@ -112,14 +112,21 @@ RIG_BIN := $(patsubst tests/rig/%.c,$(O)/tests/rig/%,$(wildcard tests/rig/*.c))
 $(O)/tests/rig/%: $(O)/obj/tests/rig/%.o $(SUPPORT)
 	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(call pkg-libs,dbus-1 libsystemd)
 
+# What measures: the client, and the relay that it is compared with.
+BENCH_BIN := $(O)/tests/bench/client $(O)/tests/bench/relay
+$(O)/tests/bench/client: $(patsubst %.c,$(O)/obj/%.o,$(filter-out %/relay.c,$(wildcard tests/bench/*.c)))
+$(O)/tests/bench/relay: $(O)/obj/tests/bench/relay.o
+$(BENCH_BIN):
+	$(call say,LINK,$@)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^
+
 # Objects of programs made by a pattern rule are not by-products.
 .SECONDARY:
 
 .PHONY: tests
-tests: all $(UNIT_BIN) $(FUZZ_BIN) $(RIG_BIN) ## build the test programs
+tests: all $(UNIT_BIN) $(FUZZ_BIN) $(RIG_BIN) $(BENCH_BIN) ## build the test programs
 
-.PHONY: packages-build packages-demo packages-check
-packages-build packages-demo packages-check:
+.PHONY: packages-build packages-demo packages-check packages-bench
+packages-build packages-demo packages-check packages-bench:
 	@tests/install-packages $(patsubst packages-%,%,$@)
 
 .PHONY: demo
@@ -144,6 +151,13 @@ SOAK_ROUNDS ?= 20
 soak: packages-check ## SOAK_ROUNDS reboots and kills of a VM, and documents, on one instance (root)
 	@$(MAKE) --no-print-directory tests deb
 	@tests/vm/soak.py $(O) $(SOAK_ROUNDS)
+
+# --- how fast the router is, beside other buses ------------------------------------------------------
+BENCH ?=
+.PHONY: bench
+bench: packages-bench ## measure sbrouter beside dbus-broker and dbus-daemon (BENCH=--help lists options)
+	@$(MAKE) --no-print-directory $(O)/sbrouter $(BENCH_BIN)
+	@tests/bench/run $(O) $(BENCH)
 
 # --- fuzzing with libFuzzer: make fuzz FUZZ_SECONDS=3600 -------------------------------------------
 FUZZ_SECONDS ?= 60
@@ -250,4 +264,4 @@ clean: ## remove what was built (downloads under build/ too)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
--include $(patsubst %.c,$(O)/obj/%.d,$(C_FILES) $(UNIT) $(FUZZ) $(wildcard tests/rig/*.c tests/fuzz/*.c))
+-include $(patsubst %.c,$(O)/obj/%.d,$(C_FILES) $(UNIT) $(FUZZ) $(wildcard tests/rig/*.c tests/bench/*.c tests/fuzz/*.c))

@@ -36,6 +36,7 @@
 #define LIMIT_VSOCK_BUFFER     262144u   /* bytes of one vsock stream that we have not read: the kernel's own value */
 #define LIMIT_PROBE_SECONDS    5u        /* between two looks whether a VM knows its streams: it does not boot faster */
 #define LIMIT_ROUTER_FDS       4096u     /* RLIMIT_NOFILE: all connections, and some full queues of descriptors */
+#define LIMIT_STANDALONE_CONNECTIONS 3072u /* what sbrouter --max-connections may say: of those descriptors, and the same room */
 
 /* --- sbportal and the gate --------------------------------------------------------------- */
 #define LIMIT_REQUESTS_CLIENT 16u    /* open portal requests of one guest client: one dialog each */

@@ -78,7 +78,10 @@ struct connection *connection_free(struct connection *c) {
         driver_forget(c);
         assert(list_empty(&c->names) && list_empty(&c->matches) && list_empty(&c->calls) &&
                list_empty(&c->serves));
-        loop_remove(&c->router->loop, &c->source);
+        if (c->listener) /* what accept4() made was never given to anybody */
+                loop_forget(&c->source);
+        else
+                loop_remove(&c->router->loop, &c->source);
         (void)fd_close(fd);
         drop_pending_fds(c);
         free(c->fds);
@@ -132,13 +135,13 @@ static int append_packet(struct connection *c, const struct packet *p) {
  */
 static bool is_full(const struct connection *c, const struct packet *p) {
         const struct shares *s = &c->out.shares;
+        size_t room = c->router->limits.queue_bytes;
 
         if (p->charge == 0) /* guests cause the bus's signals: a peer of ours may fall far behind */
-                return s->own > (c->listener ? LIMIT_QUEUE_BYTES : LIMIT_PEER_QUEUE_BYTES);
+                return s->own > (c->listener ? room : LIMIT_PEER_QUEUE_BYTES);
         if (p->is_answer)
-                return shares_of(s, p->charge) > LIMIT_QUEUE_BYTES;
-        return s->lent > LIMIT_QUEUE_BYTES ||
-               shares_of(s, p->charge) > (LIMIT_QUEUE_BYTES - s->lent) / 4;
+                return shares_of(s, p->charge) > room;
+        return s->lent > room || shares_of(s, p->charge) > (room - s->lent) / 4;
 }
 
 int connection_send(struct connection *c, const struct packet *p) {
@@ -447,6 +450,10 @@ int connection_work(struct connection *c) {
         return v;
 }
 
+int connection_read(struct connection *c) {
+        return c->in ? read_large(c) : read_small(c);
+}
+
 static int on_event(struct loop_source *s, uint32_t events) {
         struct connection *c = LIST_OWNER(s, struct connection, source);
         int v = 0;
@@ -457,5 +464,5 @@ static int on_event(struct loop_source *s, uint32_t events) {
                 v = connection_flush(c);
         if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT) || !list_empty(&c->backlog))
                 return v;
-        return c->in ? read_large(c) : read_small(c);
+        return connection_read(c);
 }

@@ -113,6 +113,8 @@ void connection_breach(struct connection *c, const char *what);
  * LIMIT_GATE_BYTES).  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM.
  */
 int connection_send(struct connection *c, const struct packet *p);
+/* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */
+int connection_read(struct connection *c);
 /* Feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */
 int connection_work(struct connection *c);
 /* Sends what the socket takes now; a dead peer is closed.  0 or a negative errno. */

@@ -8,6 +8,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "sbrouter/driver_fast.h"
 #include "sbrouter/driver_send.h"
 #include "sbrouter/router.h"
 
@@ -213,6 +214,9 @@ int driver_call(struct router *r, struct connection *c, const struct message *m)
                                ? driver_error(r, c, m->serial, DBUS_ERROR_LIMITS_EXCEEDED,
                                               "too long for a call to the bus")
                                : 0;
+        v = driver_fast(r, c, m);
+        if (v != DRIVER_FAST_E_LEFT)
+                return v;
         v = demarshal(c, m, &request);
         return v == 0 && request ? run(r, c, request) : v;
 }

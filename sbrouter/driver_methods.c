@@ -23,7 +23,8 @@ static int hello(struct driver_call *call) {
                 return driver_fail(call, DRIVER_E_FAILED, "Hello was said already");
         if (call->c->listener && router_is_full(call->r))
                 return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED,
-                                   "this bus has %u connections already", LIMIT_CONNECTIONS);
+                                   "this bus has %u connections already",
+                                   call->r->limits.connections);
         router_register(call->r, call->c);
         v = driver_return(call, DBUS_TYPE_STRING, &name);
         if (v == 0)

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "sbrouter/driver_write.h"
 #include "sbrouter/route.h"
 #include "sbrouter/router.h"
 
@@ -31,38 +32,56 @@ int driver_prepare(void) {
 }
 
 /* What the driver says to one client, those who watch may see. */
-static int show(struct router *r, const struct marshalled *out) {
+static int show(struct router *r, const void *data, size_t n) {
         struct message m;
         int v;
 
         if (list_empty(&r->watchers))
                 return 0;
-        v = message_parse(out->data, (size_t)out->n, &m);
+        v = message_parse(data, n, &m);
         assert(v == 0);
         return route_to_watchers(r, NULL, &m, NULL, NULL);
 }
 
+static uint32_t next_serial(uint32_t *serial) {
+        if (++*serial == 0)
+                *serial = 1;
+        return *serial;
+}
+
+/* One whole message. */
+static int send_bytes(struct router *r, struct connection *c, const void *data, size_t n) {
+        struct packet p = {.header = data, .n_header = n};
+        int v = connection_send(c, &p);
+
+        if (v == CONNECTION_E_FULL)
+                connection_breach(c, "it does not read what the bus tells it");
+        return v < 0 ? v : show(r, data, n);
+}
+
 int driver_send(struct router *r, struct connection *c, DBusMessage *message) {
         _cleanup_(marshalled_done) struct marshalled out = {0};
-        struct packet p = {0};
-        int v;
 
         if (c->dead)
                 return 0;
-        if (++c->serial == 0)
-                c->serial = 1;
-        dbus_message_set_serial(message, c->serial);
+        dbus_message_set_serial(message, next_serial(&c->serial));
         dbus_message_set_no_reply(message, TRUE);
         if (!dbus_message_set_sender(message, DRIVER_NAME) ||
             (c->n_name > 0 && !dbus_message_set_destination(message, c->name)) ||
             !dbus_message_marshal(message, &out.data, &out.n))
                 return -ENOMEM;
-        p.header = out.data;
-        p.n_header = (size_t)out.n;
-        v = connection_send(c, &p);
-        if (v == CONNECTION_E_FULL)
-                connection_breach(c, "it does not read what the bus tells it");
-        return v < 0 ? v : show(r, &out);
+        return send_bytes(r, c, out.data, (size_t)out.n);
+}
+
+int driver_send_words(struct router *r, struct connection *c, struct driver_words *words) {
+        uint8_t out[DRIVER_WRITE_MAX] _uninitialized_;
+
+        if (c->dead)
+                return 0;
+        words->serial = next_serial(&c->serial);
+        words->sender = DRIVER_NAME;
+        words->destination = c->n_name > 0 ? c->name : NULL;
+        return send_bytes(r, c, out, driver_write(words, out));
 }
 
 int driver_error(struct router *r, struct connection *c, uint32_t serial, const char *error,
@@ -81,12 +100,9 @@ int driver_error(struct router *r, struct connection *c, uint32_t serial, const 
 
 static int send_name_signal(struct router *r, struct connection *c, const char *member,
                             const char *name) {
-        _cleanup_(dbus_message_unrefp) DBusMessage *m = NULL;
+        struct driver_words w = {.type = MESSAGE_SIGNAL, .member = member, .texts = {name}};
 
-        m = dbus_message_new_signal(DRIVER_PATH, DBUS_INTERFACE_DBUS, member);
-        if (!m || !dbus_message_append_args(m, DBUS_TYPE_STRING, &name, DBUS_TYPE_INVALID))
-                return -ENOMEM;
-        return driver_send(r, c, m);
+        return driver_send_words(r, c, &w);
 }
 
 int driver_name_lost(struct router *r, struct connection *c, const char *name) {
@@ -98,18 +114,10 @@ int driver_name_acquired(struct router *r, struct connection *c, const char *nam
 }
 
 /* A signal of the driver's takes the way of all signals: parsed, stamped, matched. */
-static int broadcast(struct router *r, DBusMessage *message) {
-        _cleanup_(marshalled_done) struct marshalled out = {0};
+static int broadcast(struct router *r, const void *data, size_t n) {
         struct message m;
-        int v;
+        int v = message_parse(data, n, &m);
 
-        if (++r->serial == 0)
-                r->serial = 1;
-        dbus_message_set_serial(message, r->serial);
-        dbus_message_set_no_reply(message, TRUE);
-        if (!dbus_message_marshal(message, &out.data, &out.n))
-                return -ENOMEM;
-        v = message_parse(out.data, (size_t)out.n, &m);
         assert(v == 0);
         v = route_to_watchers(r, NULL, &m, NULL, NULL);
         return v < 0 ? v : route_broadcast(r, NULL, &m, NULL, NULL);
@@ -117,19 +125,24 @@ static int broadcast(struct router *r, DBusMessage *message) {
 
 int driver_name_owner_changed(struct router *r, const char *name, const struct connection *before,
                               const struct connection *after) {
-        _cleanup_(dbus_message_unrefp) DBusMessage *m = NULL;
-        const char *old = before ? before->name : "", *new = after ? after->name : "";
+        uint8_t out[DRIVER_WRITE_MAX] _uninitialized_;
+        struct driver_words w = {
+                .type = MESSAGE_SIGNAL,
+                .serial = next_serial(&r->serial),
+                .member = "NameOwnerChanged",
+                .texts = {name, before ? before->name : "", after ? after->name : ""},
+        };
 
-        m = dbus_message_new_signal(DRIVER_PATH, DBUS_INTERFACE_DBUS, "NameOwnerChanged");
-        if (!m || !dbus_message_append_args(m, DBUS_TYPE_STRING, &name, DBUS_TYPE_STRING, &old,
-                                            DBUS_TYPE_STRING, &new, DBUS_TYPE_INVALID))
-                return -ENOMEM;
-        return broadcast(r, m);
+        return broadcast(r, out, driver_write(&w, out));
 }
 
 int driver_activatable_changed(struct router *r) {
-        _cleanup_(dbus_message_unrefp) DBusMessage *m = NULL;
+        uint8_t out[DRIVER_WRITE_MAX] _uninitialized_;
+        struct driver_words w = {
+                .type = MESSAGE_SIGNAL,
+                .serial = next_serial(&r->serial),
+                .member = "ActivatableServicesChanged",
+        };
 
-        m = dbus_message_new_signal(DRIVER_PATH, DBUS_INTERFACE_DBUS, "ActivatableServicesChanged");
-        return m ? broadcast(r, m) : -ENOMEM;
+        return broadcast(r, out, driver_write(&w, out));
 }

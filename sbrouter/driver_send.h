@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the bus's driver, org.freedesktop.DBus, says to its clients.  libdbus writes
- * the messages.  All return 0 or a negative errno; a client that does not read what
+ * the messages, but for those that are many (driver_write.h).  All return 0 or a negative errno; a client that does not read what
  * it is told is closed.
  */
 #pragma once
@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 
 struct connection;
+struct driver_words;
 struct router;
 
 DEFINE_CLEANUP(DBusMessage *, dbus_message_unref);
@@ -24,6 +25,9 @@ int driver_prepare(void);
 
 /* Completes message (sender, destination, serial) and queues it for c. */
 int driver_send(struct router *r, struct connection *c, DBusMessage *message);
+
+/* The same of what driver_write() shall write, and is complete but for these three. */
+int driver_send_words(struct router *r, struct connection *c, struct driver_words *words);
 
 /* An error as the answer to c's call with that serial. */
 int driver_error(struct router *r, struct connection *c, uint32_t serial, const char *error,

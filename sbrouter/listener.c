@@ -37,6 +37,7 @@ int listener_new(struct router *r, int take_fd, uint32_t flags, uint32_t cid) {
         l->router = r;
         l->flags = flags;
         l->cid = cid;
+        l->n_accepts = 1;
         list_append(&r->listeners, &l->link);
         v = loop_add(&r->loop, &l->source, EPOLLIN);
         if (v < 0)
@@ -158,14 +159,21 @@ static int accept_one(struct listener *l) {
         c->vsock = vm.svm_family == AF_VSOCK;
         if (c->vsock)
                 liveness_expect(r);
-        return 0;
+        return connection_read(c); /* most have sent everything up to Hello by now */
 }
 
+/* Mostly one waits, and to learn that no other does costs a call: more are taken when they keep coming. */
 static int on_ready(struct loop_source *s, _unused_ uint32_t events) {
         struct listener *l = LIST_OWNER(s, struct listener, source);
+        uint64_t turn = l->router->loop.turn;
         int v = 0;
 
-        for (unsigned i = 0; i < ACCEPTS_PER_TURN && v == 0; i++)
+        if (l->ready_turn + 1 != turn)
+                l->n_accepts = 1;
+        else if (l->n_accepts < ACCEPTS_PER_TURN)
+                l->n_accepts *= 2;
+        l->ready_turn = turn;
+        for (unsigned i = 0; i < l->n_accepts && v == 0; i++)
                 v = accept_one(l);
         return v < 0 ? v : 0;
 }

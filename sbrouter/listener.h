@@ -20,6 +20,8 @@ struct listener {
         uint32_t flags; /* IPC_LISTEN_* */
         uint32_t cid;
         unsigned n_half_open;
+        unsigned n_accepts;   /* how many of those that wait are taken in a turn */
+        uint64_t ready_turn;  /* the loop's, when somebody last waited */
         unsigned n_refused;   /* and not logged */
         uint64_t quiet_until; /* ms: no line about those before */
 };

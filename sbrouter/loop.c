@@ -22,6 +22,7 @@ int loop_init(struct loop *l) {
         if (l->epoll_fd < 0)
                 return -errno;
         l->now = read_clock();
+        l->turn = 0;
         l->stop = false;
         return 0;
 }
@@ -53,6 +54,10 @@ void loop_remove(struct loop *l, struct loop_source *s) {
         s->fd = -1;
 }
 
+void loop_forget(struct loop_source *s) {
+        s->fd = -1;
+}
+
 static int hand_out(struct epoll_event *events, int n) {
         for (int i = 0; i < n; i++) {
                 struct loop_source *s = events[i].data.ptr;
@@ -77,6 +82,7 @@ int loop_run(struct loop *l, int (*turn)(void *self), void *self) {
                 if (n < 0 && errno != EINTR)
                         return -errno;
                 l->now = read_clock();
+                l->turn++;
                 r = hand_out(events, n);
                 if (r < 0)
                         return r;

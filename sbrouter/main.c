@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "common/escape.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/options.h"
 #include "common/sandbox.h"
@@ -35,6 +36,7 @@ struct arguments {
         unsigned n_listen;
         enum sandbox_place place;
         unsigned waived;
+        struct router_limits limits; /* 0: not given */
 };
 
 static int set_ipc_fd(void *self, const char *value) {
@@ -81,12 +83,43 @@ static int set_waive(void *self, const char *value) {
         return -EINVAL;
 }
 
+/* A number from 1 to most; 0 and a line in the log: it is none. */
+static unsigned long limit(const char *option, const char *value, unsigned long most) {
+        char *end;
+        unsigned long n;
+
+        errno = 0;
+        n = strtoul(value, &end, 10);
+        if (errno == 0 && !*end && n > 0 && n <= most && value[0] != '-')
+                return n;
+        log_error("--%s %s: not a number from 1 to %lu", option, ESCAPED(value), most);
+        return 0;
+}
+
+static int set_max_connections(void *self, const char *value) {
+        struct arguments *args = self;
+
+        args->limits.connections =
+                (unsigned)limit("max-connections", value, LIMIT_STANDALONE_CONNECTIONS);
+        return args->limits.connections > 0 ? 0 : -EINVAL;
+}
+
+/* Above the limit of the whole bus it would mean nothing. */
+static int set_max_queue_bytes(void *self, const char *value) {
+        struct arguments *args = self;
+
+        args->limits.queue_bytes = limit("max-queue-bytes", value, LIMIT_BUS_BYTES);
+        return args->limits.queue_bytes > 0 ? 0 : -EINVAL;
+}
+
 static const struct option_row options[] = {
         {"ipc-fd", "N", "descriptor of the supervisor's channel", set_ipc_fd},
         {"standalone", NULL, "be an ordinary bus, without a supervisor", set_standalone},
         {"listen", "ADDRESS", "with --standalone: unix:PATH to listen on; may be repeated", set_listen},
         {"in-namespaces", NULL, "the supervisor has made the namespaces to live in", set_in_namespaces},
         {"waive", "LAYERS", "parts of the sandbox to do without, as in sidebus.conf(5)", set_waive},
+        {"max-connections", "N", "with --standalone: instead of 512", set_max_connections},
+        {"max-queue-bytes", "N", "with --standalone: unread bytes per receiver", set_max_queue_bytes},
         {0},
 };
 
@@ -102,6 +135,10 @@ static int parse(int argc, char **argv, struct arguments *args) {
                           "(sbrouter --help lists the options)");
                 return OPTIONS_E_USAGE;
         }
+        if (!args->standalone && (args->limits.connections > 0 || args->limits.queue_bytes > 0)) {
+                log_error("--max-connections and --max-queue-bytes are for --standalone only");
+                return OPTIONS_E_USAGE;
+        }
         return 0;
 }
 
@@ -113,7 +150,7 @@ static int run(const struct arguments *args) {
         if (v < 0)
                 log_error_errno(v, "cannot start");
         else if (args->standalone)
-                v = standalone_start(&router, args->listen, args->n_listen);
+                v = standalone_start(&router, args->listen, args->n_listen, &args->limits);
         if (v == 0)
                 v = sandbox_enclose(&router_profile, args->waived, args->place);
         if (v == 0)

@@ -9,11 +9,10 @@
 
 #include "common/limits.h"
 
-#define SEGMENT_BYTES  16384u  /* about a hundred small messages */
-#define SPARE_SEGMENTS 64u     /* 1 MiB: what a busy turn uses, without returning to malloc */
 #define SPARE_BLOB_MIN 65536u  /* below this malloc is as fast */
 #define SPARE_BLOB_MAX 4194304u
 #define IOV_PER_SEND   64
+#define MALLOC_OVERHEAD 8u
 
 struct segment {
         struct segment *next;
@@ -21,7 +20,17 @@ struct segment {
         struct fd_list *fds;
         const uint8_t *p;
         size_t off, len, cap; /* cap is 0 for a blob's: nothing can be appended */
+        uint8_t size;         /* SEGMENT_x, or none of these */
         uint8_t data[];
+};
+
+static const struct {
+        size_t cap;
+        unsigned n_spare; /* what a busy turn uses, without returning to malloc: 1 MiB of each */
+} sizes[SEGMENT_N_SIZES] = {
+        /* A signal to each of a thousand receivers touches a thousand of these. */
+        [SEGMENT_SMALL] = {1024 - sizeof(struct segment) - MALLOC_OVERHEAD, 1024},
+        [SEGMENT_LARGE] = {16384, 64}, /* about a hundred small messages */
 };
 
 union fd_control {
@@ -104,45 +113,49 @@ struct fd_list *fd_list_unref(struct fd_list *l) {
         return NULL;
 }
 
-static struct segment *segment_new(struct queue_pool *p, size_t cap) {
-        struct segment *s = p->segments;
+static struct segment *take_spare(struct queue_pool *p, unsigned size) {
+        struct segment *s = p->spare[size].first;
 
-        if (cap > 0 && cap <= SEGMENT_BYTES) {
-                cap = SEGMENT_BYTES;
-                if (s) {
-                        p->segments = s->next;
-                        p->n_segments--;
-                }
-        } else {
-                s = NULL;
+        if (s) {
+                p->spare[size].first = s->next;
+                p->spare[size].n--;
         }
+        return s;
+}
+
+/* Room for n bytes, more than that if size is one of the two; n is 0 for a blob's. */
+static struct segment *segment_new(struct queue_pool *p, unsigned size, size_t n) {
+        size_t cap = size < SEGMENT_N_SIZES ? sizes[size].cap : n;
+        struct segment *s = size < SEGMENT_N_SIZES ? take_spare(p, size) : NULL;
+
         if (!s)
                 s = malloc(sizeof(*s) + cap);
         if (!s)
                 return NULL;
-        *s = (struct segment){.p = s->data, .cap = cap};
+        *s = (struct segment){.p = s->data, .cap = cap, .size = (uint8_t)size};
         p->bytes += sizeof(*s) + cap;
         return s;
 }
 
 static void segment_free(struct queue_pool *p, struct segment *s) {
+        unsigned size = s->size;
+
         blob_unref(s->blob, p);
         fd_list_unref(s->fds);
         p->bytes -= sizeof(*s) + s->cap;
-        if (s->cap == SEGMENT_BYTES && p->n_segments < SPARE_SEGMENTS) {
-                s->next = p->segments;
-                p->segments = s;
-                p->n_segments++;
+        if (size < SEGMENT_N_SIZES && p->spare[size].n < sizes[size].n_spare) {
+                s->next = p->spare[size].first;
+                p->spare[size].first = s;
+                p->spare[size].n++;
         } else {
                 free(s);
         }
 }
 
 void queue_pool_done(struct queue_pool *p) {
-        for (struct segment *s = p->segments, *next; s; s = next) {
-                next = s->next;
-                free(s);
-        }
+        for (unsigned size = 0; size < SEGMENT_N_SIZES; size++)
+                for (struct segment *s; (s = take_spare(p, size));)
+                        free(s);
         free(p->blob);
         *p = (struct queue_pool){0};
 }
@@ -155,11 +168,18 @@ static void append_segment(struct queue *q, struct segment *s) {
         q->tail = s;
 }
 
+/* A queue begins with a small one. */
+static unsigned choose_size(const struct queue *q, size_t n) {
+        if (!q->head && n <= sizes[SEGMENT_SMALL].cap)
+                return SEGMENT_SMALL;
+        return n <= sizes[SEGMENT_LARGE].cap ? SEGMENT_LARGE : SEGMENT_N_SIZES;
+}
+
 uint8_t *queue_reserve(struct queue *q, struct queue_pool *p, size_t n, struct fd_list *fds) {
         struct segment *s = q->tail;
 
         if (!s || fds || s->cap - s->len < n || s->cap == 0) {
-                s = segment_new(p, n);
+                s = segment_new(p, choose_size(q, n), n);
                 if (!s)
                         return NULL;
                 append_segment(q, s);
@@ -182,7 +202,7 @@ int queue_push_blob(struct queue *q, struct queue_pool *p, struct blob *b, size_
 
         if (n == 0)
                 return 0;
-        s = segment_new(p, 0);
+        s = segment_new(p, SEGMENT_N_SIZES, 0);
         if (!s)
                 return -ENOMEM;
         s->blob = blob_ref(b);

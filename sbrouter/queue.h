@@ -30,10 +30,19 @@ struct fd_list {
 
 struct segment;
 
+/* Segments come in two sizes: most queues hold a message or two, some hold a hundred. */
+enum {
+        SEGMENT_SMALL,
+        SEGMENT_LARGE,
+        SEGMENT_N_SIZES
+};
+
 /* Spare pieces, one pool per router. */
 struct queue_pool {
-        struct segment *segments;
-        unsigned n_segments;
+        struct {
+                struct segment *first;
+                unsigned n;
+        } spare[SEGMENT_N_SIZES];
         struct blob *blob;
         size_t bytes; /* of all pieces that are in use, not of spare ones */
 };

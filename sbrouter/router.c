@@ -28,7 +28,12 @@ int router_init(struct router *r) {
         uint8_t guid[16];
         int v;
 
-        *r = (struct router){.ipc.fd = -1, .ipc_source.fd = -1, .loop.epoll_fd = -1};
+        *r = (struct router){
+                .ipc.fd = -1,
+                .ipc_source.fd = -1,
+                .loop.epoll_fd = -1,
+                .limits = {LIMIT_CONNECTIONS, LIMIT_QUEUE_BYTES},
+        };
         struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->backlog,
                                 &r->dirty,     &r->dying,       &r->watchers};
         for (size_t i = 0; i < ELEMENTSOF(lists); i++)
@@ -61,7 +66,7 @@ bool router_is_full(const struct router *r) {
 
         LIST_FOREACH(link, &r->listeners)
                 n -= LIST_OWNER(link, struct listener, link)->n_half_open;
-        return n >= LIMIT_CONNECTIONS;
+        return n >= r->limits.connections;
 }
 
 void router_register(struct router *r, struct connection *c) {

@@ -38,12 +38,19 @@ enum router_bus {
         ROUTER_STANDALONE,
 };
 
+/* Those that --standalone may be told to have; for a VM they are what limits.h says. */
+struct router_limits {
+        unsigned connections;
+        size_t queue_bytes; /* of what others send to one receiver, and of signals */
+};
+
 struct router {
         struct loop loop;
         enum router_bus bus;
         char guid[33], machine_id[33];
         uint32_t own_uid, own_pid; /* read before the sandbox closed */
         uint32_t peer_pid;         /* private bus: every connection's pid; 0: not known yet */
+        struct router_limits limits;
 
         struct ipc_chan ipc;
         struct loop_source ipc_source;
@@ -79,7 +86,7 @@ void router_configure(struct router *r, enum router_bus bus, const uint8_t machi
 /* 0 when loop.stop was set, or a negative errno. */
 int router_run(struct router *r);
 
-/* Whether LIMIT_CONNECTIONS are past Hello; the supervisor's and sbportal's do not count. */
+/* Whether limits.connections are past Hello; the supervisor's and sbportal's do not count. */
 bool router_is_full(const struct router *r);
 /* Gives c, which said Hello, its unique name. */
 void router_register(struct router *r, struct connection *c);

@@ -47,13 +47,18 @@ static int listen_at(struct router *r, const char *text) {
         return listener_new(r, fd, IPC_LISTEN_OWNER | IPC_LISTEN_FDS | IPC_LISTEN_DEBUG, 0);
 }
 
-int standalone_start(struct router *r, const char *const *addresses, unsigned n) {
+int standalone_start(struct router *r, const char *const *addresses, unsigned n,
+                     const struct router_limits *limits) {
         uint8_t machine_id[16];
         int v = read_machine_id(machine_id);
 
         if (v < 0)
                 return log_error_errno(v, "no machine id, and no randomness for one");
         router_configure(r, ROUTER_STANDALONE, machine_id);
+        if (limits->connections > 0)
+                r->limits.connections = limits->connections;
+        if (limits->queue_bytes > 0)
+                r->limits.queue_bytes = limits->queue_bytes;
         for (unsigned i = 0; i < n; i++) {
                 v = listen_at(r, addresses[i]);
                 if (v < 0)

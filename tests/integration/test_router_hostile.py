@@ -296,6 +296,20 @@ def test_full(env):
     del silent
 
 
+def test_other_limits(env):
+    """--max-connections and --max-queue-bytes take the place of 512 and 16 MiB"""
+    router = env.closing(Standalone(env.build, env.tmp, "--max-connections", "3",
+                                    "--max-queue-bytes", "2000000"))
+    sender, slow, _ = [env.closing(router.client()) for _ in range(3)]
+    late = env.closing(router.client(say_hello=False))
+    assert late.ask("Hello") == ERROR + "LimitsExceeded"
+    body = GLib.Variant("(ay)", (bytes(100000),))
+    for serial in range(100, 200):
+        sender.send(call("/", "t.T", "M", body, destination=slow.name, serial=serial))
+    assert sender.result(199) == ERROR + "LimitsExceeded"
+    late.close()
+
+
 def test_huge_length(env):
     """a header that announces 128 MiB, and then nothing: no memory is taken for it"""
     bus = Bus(env)

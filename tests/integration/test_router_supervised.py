@@ -342,7 +342,11 @@ def test_usage(env):
     """a wrong command line: exit status 2 and one line"""
     for argv in ([], ["--standalone"], ["--listen", "unix:/x"], ["--ipc-fd", "77"],
                  ["--ipc-fd", "x"], ["--standalone", "--listen", "unix:/x", "--ipc-fd", "1"],
-                 ["--standalone", "--listen"], ["--nothing"], ["operand"]):
+                 ["--standalone", "--listen"], ["--nothing"], ["operand"],
+                 ["--ipc-fd", "1", "--max-connections", "5"],
+                 *(["--standalone", "--listen", "unix:/x", "--max-connections", n]
+                   for n in ("0", "-1", "x", "3073", "5x", "")),
+                 ["--standalone", "--listen", "unix:/x", "--max-queue-bytes", "268435457"]):
         done = subprocess.run([os.path.join(env.build, "sbrouter"), *argv], capture_output=True,
                               timeout=60, check=False)
         assert done.returncode == 2 and done.stderr.count(b"\n") == 1, (argv, done)

@@ -138,9 +138,10 @@ class Router:
 
 
 class Standalone(Router):
-    def __init__(self, build, directory):
+    def __init__(self, build, directory, *options):
         path = os.path.join(directory, "bus")
-        super().__init__(build, directory, ["--standalone", "--listen", "unix:" + path])
+        super().__init__(build, directory,
+                         ["--standalone", "--listen", "unix:" + path, *options])
         self.address = "unix:path=" + path
         wait_for("the bus", lambda: "running" in self.log() or not self.process.running())
         assert self.process.running(), self.log()
