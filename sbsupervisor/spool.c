@@ -148,19 +148,23 @@ static struct spool_file *make_room(struct spool *s, uint64_t bytes) {
 #define MEMFD   "/memfd:"
 #define DELETED " (deleted)"
 
-char *spool_name(const char *path, bool deleted) {
+/* /proc says that of a file without a name, and xdg-desktop-portal believes it of every other. */
+static size_t without_deleted(const char *s) {
+        size_t n = strlen(s), k = strlen(DELETED);
+
+        while (n >= k && memcmp(s + n - k, DELETED, k) == 0)
+                n -= k;
+        return n;
+}
+
+char *spool_name(const char *path) {
         const char *slash = strrchr(path, '/'), *start = slash ? slash + 1 : path;
-        size_t n = strlen(start), k = strlen(DELETED);
         _cleanup_free_ char *raw = NULL;
         char *name;
 
-        if (deleted && n >= k && strcmp(start + n - k, DELETED) == 0)
-                n -= k;
-        if (deleted && strncmp(path, MEMFD, strlen(MEMFD)) == 0 && slash == path) {
-                start += strlen(MEMFD) - 1;
-                n -= strlen(MEMFD) - 1;
-        }
-        raw = strndup(start, n);
+        if (slash == path && strncmp(path, MEMFD, strlen(MEMFD)) == 0)
+                start = path + strlen(MEMFD);
+        raw = strndup(start, without_deleted(start));
         name = raw ? escape_display(raw, NAME_MAX) : NULL;
         if (!name)
                 return NULL;
@@ -173,15 +177,14 @@ char *spool_name(const char *path, bool deleted) {
         return name;
 }
 
-/* st: of fd.  /proc says of a file without a name that it is deleted, of a memfd always. */
-static char *name_of_fd(int fd, const struct stat *st) {
+static char *name_of_fd(int fd) {
         char link[64], path[PATH_MAX];
         ssize_t n;
 
         (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         n = readlink(link, path, sizeof(path) - 1);
         path[n < 0 ? 0 : n] = '\0';
-        return spool_name(path, st->st_nlink == 0);
+        return spool_name(path);
 }
 
 static int write_all(int fd, const char *data, size_t n) {
@@ -271,7 +274,7 @@ int spool_copy(struct spool *s, int fd, struct spool_file **ret, int *ret_fd) {
         if (!f)
                 return SPOOL_E_FULL;
         *f = (struct spool_file){
-                .name = name_of_fd(fd, &st), .number = s->next_number++, .in_use = true};
+                .name = name_of_fd(fd), .number = s->next_number++, .in_use = true};
         r = f->name ? token_make(f->token) : -ENOMEM;
         if (r == 0)
                 r = fill(s, f, fd, ret_fd);

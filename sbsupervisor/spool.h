@@ -51,7 +51,7 @@ void spool_release(struct spool *s, struct spool_file *f, bool keep);
 
 /*
  * A file's name for a directory of ours, of what the guest calls it (raw bytes): fit to be shown,
- * never hidden, never empty, NAME_MAX bytes at most.  deleted: the path is /proc's, of a file that
- * has no name any more, or never had one.  A new string, or NULL when memory is out.  PURE.
+ * never hidden, never empty, NAME_MAX bytes at most, and not at its end " (deleted)".  A new string,
+ * or NULL when memory is out.  PURE.
  */
-char *spool_name(const char *path, bool deleted);
+char *spool_name(const char *path);

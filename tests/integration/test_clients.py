@@ -253,12 +253,12 @@ def test_libportal_notification(w):
     call = w.called("Notification.AddNotification")
     assert call.options["title"] == "demo: News" and call.options["body"] == "two\nlines"
     assert call.options["icon"][0] == "themed" and "mail-unread" in call.options["icon"][1]
-    assert call.options["buttons"] == [{"label": "Mark as read", "action": "read",
+    assert call.options["buttons"] == [{"label": "Mark as read", "action": "vm.read",
                                         "target": "7"}], call.options
     assert program.said() is True
     shown = call.arguments["id"]
     assert shown != "news" and shown.endswith("/news"), shown
-    w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, shown, "read",
+    w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, shown, "vm.read",
                      [("s", "7")])
     got = program.said()
     assert got[:2] == ["news", "read"] and "7" in str(got[2:]), got
@@ -403,7 +403,7 @@ def test_glib_notification(w):
     call = w.called("Notification.AddNotification")
     assert call.options["title"] == "demo: News" and call.options["body"] == "two\nlines"
     assert call.options["priority"] == "urgent" and "mail-unread" in call.options["icon"][1]
-    assert call.options["buttons"] == [{"label": "Mark as read", "action": "app.read",
+    assert call.options["buttons"] == [{"label": "Mark as read", "action": "vm.app.read",
                                         "target": "7"}], call.options
     shown = call.arguments["id"]
     program.step()

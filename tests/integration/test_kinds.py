@@ -194,18 +194,20 @@ def test_flood_of_notifications(env):
 def test_flood_of_dialogs(env):
     """dialogs open at once: so many of one VM, then an error and a line in the log"""
     w = World(env)
-    opened, errors = [], set()
+    opened, requests, errors = [], [], set()
     for client in [w.new_client() for _ in range(4)]:
         for _ in range(12):
             try:
-                w.request("Account.GetUserInformation", "(sa{sv})", "", {}, client=client)
+                requests.append(w.request("Account.GetUserInformation", "(sa{sv})", "", {},
+                                          client=client))
                 opened.append(w.dialog("Account.GetUserInformation"))
             except GLib.Error as e:
                 errors.add(error_name(e))
     assert len(opened) == 32 and errors == {LIMITS}, (len(opened), errors)
     w.sidebus.wait_log("too many dialogs")
-    for dialog in opened:
+    for dialog, request in zip(opened, requests):
         dialog.answer(1)
+        assert request.wait() == (1, {})
     w.request("Account.GetUserInformation", "(sa{sv})", "", {})
     w.dialog("Account.GetUserInformation").answer(1)
 

@@ -50,8 +50,10 @@ class Rogue:
             except TimeoutError:
                 raise AssertionError(f"{who} was not started:\n" + self.sidebus.log()) from None
             with client:
-                text, fds, _, _ = socket.recv_fds(client, 16, 2)
-        self.pid = int(text)
+                _, fds, _, _ = socket.recv_fds(client, 16, 2)
+                # As it is known out here: in its own namespace it is 1.
+                self.pid, _, _ = struct.unpack("3i", client.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
         self.ipc, self.log_fd = socket.socket(fileno=fds[0]), fds[1]
         self.ipc.settimeout(20 * scale())
 

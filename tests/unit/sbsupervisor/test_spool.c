@@ -18,36 +18,35 @@
 static void test_names(void) {
         static const struct {
                 const char *path, *expected;
-                bool deleted;
         } rows[] = {
-                {"/tmp/a file.pdf", "a file.pdf", false},
-                {"/memfd:letter (deleted)", "letter", true},
-                {"/memfd:letter", "memfd:letter", false},
-                {"/memfd: (deleted)", "file", true},
-                {"/tmp/memfd:x (deleted)", "memfd:x", true},
-                {"/tmp/old (deleted)", "old", true},
-                {"/tmp/old (deleted)", "old (deleted)", false},
-                {"/tmp/a (deleted) b", "a (deleted) b", true},
-                {"/tmp/a (deleted) (deleted)", "a (deleted)", true},
-                {" (deleted)", "file", true},
-                {"/tmp/.bashrc", "_bashrc", false},
-                {"/tmp/..", "_.", false},
-                {"/tmp/", "file", false},
-                {"", "file", false},
-                {"/x/a\xe2\x80\xae\nb", "a b", false},
-                {"/x/\xff\xfe", "file", false},
+                {"/tmp/a file.pdf", "a file.pdf"},
+                {"/memfd:letter (deleted)", "letter"},
+                {"/memfd: (deleted)", "file"},
+                {"/memfd:../x (deleted)", "x"},
+                {"/tmp/memfd:x (deleted)", "memfd:x"},
+                {"/tmp/old (deleted)", "old"},
+                {"/tmp/a (deleted) b", "a (deleted) b"},
+                {"/tmp/a (deleted) (deleted)", "a"},
+                {" (deleted)", "file"},
+                {"/memfd:\n/.. (deleted) (deleted)", "_."},
+                {"/tmp/.bashrc", "_bashrc"},
+                {"/tmp/..", "_."},
+                {"/tmp/", "file"},
+                {"", "file"},
+                {"/x/a\xe2\x80\xae\nb", "a b"},
+                {"/x/\xff\xfe", "file"},
         };
         char longest[2 * NAME_MAX];
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                _cleanup_free_ char *name = spool_name(rows[i].path, rows[i].deleted);
+                _cleanup_free_ char *name = spool_name(rows[i].path);
 
                 CHECK_EQ_STR(name, rows[i].expected);
         }
         memset(longest, 'x', sizeof(longest));
         longest[sizeof(longest) - 1] = '\0';
         {
-                _cleanup_free_ char *name = spool_name(longest, false);
+                _cleanup_free_ char *name = spool_name(longest);
 
                 CHECK_EQ_INT(strlen(name), NAME_MAX);
         }
