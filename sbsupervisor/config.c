@@ -4,349 +4,17 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <linux/vm_sockets.h>
 
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/options.h"
-#include "common/sandbox_layer.h"
 #include "sbsupervisor/ini.h"
+#include "sbsupervisor/settings.h"
 #include "sbsupervisor/small_file.h"
 
 #define CONFIG_MAX_BYTES 65536 /* forty settings of a line each need 4 KiB */
-
-/* --- setters: value is what the person wrote --------------------------------------------------- */
-
-static int bad_value(const struct config *c, const char *what, const char *value,
-                     const char *expected) {
-        log_error("%s%s '%s': %s", c->source ?: "", what, ESCAPED(value), expected);
-        return -EINVAL;
-}
-
-static int replace(char **field, const char *value) {
-        char *s = strdup(value);
-
-        if (!s)
-                return log_error_errno(ENOMEM, "configuration");
-        free(*field);
-        *field = s;
-        return 0;
-}
-
-static int set_path(const struct config *c, char **field, const char *what, const char *value) {
-        if (value[0] != '/')
-                return bad_value(c, what, value, "write an absolute path");
-        return replace(field, value);
-}
-
-static int set_vm(void *self, const char *value) {
-        const char *fault = vm_name_fault(value);
-
-        if (fault) {
-                log_error("VM name '%s' %s: write 1 to 64 of A-Z a-z 0-9 _ . - "
-                          "(Label= in [VM] takes any text for dialogs)", ESCAPED(value), fault);
-                return -EINVAL;
-        }
-        return replace(&((struct config *)self)->vm, value);
-}
-
-static int set_label(void *self, const char *value) {
-        _cleanup_free_ char *shown = escape_display(value, 64);
-
-        if (!shown || strcmp(shown, value) != 0 || !*value)
-                return bad_value(self, "label", value, "write 1 to 64 bytes of plain text");
-        return replace(&((struct config *)self)->label, value);
-}
-
-static int set_config(void *self, const char *value) {
-        return replace(&((struct config *)self)->file, value);
-}
-
-static int add_listen(struct config *c, const char *value) {
-        struct address a;
-        int r = address_parse(value, &a);
-
-        if (r != 0)
-                return bad_value(c, "listen address", value, address_strerror(r));
-        if (a.kind == ADDRESS_VSOCK && a.cid != VMADDR_CID_ANY)
-                return bad_value(c, "listen address", value, "write vsock:PORT; the VM's CID is --cid");
-        if (c->n_listen == CONFIG_MAX_LISTEN)
-                return bad_value(c, "listen address", value, "at most 8 addresses");
-        c->listen[c->n_listen++] = a;
-        return 0;
-}
-
-static int set_listen(void *self, const char *value) {
-        return add_listen(self, value);
-}
-
-static int set_vsock_port(void *self, const char *value) {
-        char address[64];
-
-        (void)snprintf(address, sizeof(address), "vsock:%.40s", value);
-        return add_listen(self, address);
-}
-
-static int set_cid(void *self, const char *value) {
-        struct config *c = self;
-        char *end;
-        unsigned long n;
-
-        errno = 0;
-        n = strtoul(value, &end, 10);
-        if (errno || *end || value[0] < '0' || value[0] > '9' || n < 3 || n >= VMADDR_CID_ANY)
-                return bad_value(c, "CID", value, "write a number from 3 to 4294967294 (0 to 2 are "
-                                           "the hypervisor, the loopback and the host)");
-        c->cid = (uint32_t)n;
-        return 0;
-}
-
-static int set_runtime_dir(void *self, const char *value) {
-        return set_path(self, &((struct config *)self)->runtime_dir, "runtime directory", value);
-}
-
-static int set_state_dir(void *self, const char *value) {
-        return set_path(self, &((struct config *)self)->state_dir, "state directory", value);
-}
-
-static int set_debug_dir(void *self, const char *value) {
-        return set_path(self, &((struct config *)self)->debug_dir, "debug directory", value);
-}
-
-/* The guest's path is sent back to it in every URI: normalise once, so that it compares later. */
-static int set_guest_documents(void *self, const char *value) {
-        struct config *c = self;
-        size_t n;
-        int r = set_path(c, &c->guest_documents, "guest documents directory", value);
-
-        if (r < 0)
-                return r;
-        if (strstr(value, "//") || strstr(value, "/../") || strstr(value, "/./"))
-                return bad_value(c, "guest documents directory", value, "write it without //, . and ..");
-        n = strlen(c->guest_documents);
-        while (n > 1 && c->guest_documents[n - 1] == '/')
-                c->guest_documents[--n] = '\0';
-        return n > 1 ? 0 : bad_value(c, "guest documents directory", value, "'/' cannot be it");
-}
-
-/* UID or UID:GID; the group is the user's number if it is not given, as Debian's useradd does it. */
-static int set_guest_user(void *self, const char *value) {
-        struct config *c = self;
-        unsigned uid, gid;
-        int n = 0;
-
-        if (strspn(value, "0123456789:") != strlen(value) || value[0] == ':')
-                return bad_value(c, "guest user", value, "write UID or UID:GID");
-        if (sscanf(value, "%9u%n", &uid, &n) == 1 && !value[n])
-                gid = uid;
-        else if (sscanf(value, "%9u:%9u%n", &uid, &gid, &n) != 2 || value[n])
-                return bad_value(c, "guest user", value, "write UID or UID:GID");
-        c->guest_uid = uid;
-        c->guest_gid = gid;
-        return 0;
-}
-
-static int set_yes_no(const struct config *c, bool *field, const char *what, const char *value) {
-        if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
-                return bad_value(c, what, value, "write yes or no");
-        *field = strcmp(value, "yes") == 0;
-        return 0;
-}
-
-static int set_disposable(void *self, const char *value) {
-        return set_yes_no(self, &((struct config *)self)->disposable, "Disposable=", value);
-}
-
-static int set_descriptors(void *self, const char *value) {
-        return set_yes_no(self, &((struct config *)self)->descriptors, "Descriptors=", value);
-}
-
-static int set_advertise_tag(void *self, const char *value) {
-        return set_yes_no(self, &((struct config *)self)->advertise_tag, "AdvertiseTag=", value);
-}
-
-static int set_open(void *self, const char *value) {
-        struct config *c = self;
-
-        if (strcmp(value, "read") != 0 && strcmp(value, "read-write") != 0)
-                return bad_value(c, "Open=", value, "write read or read-write");
-        c->read_only = strcmp(value, "read") == 0;
-        return 0;
-}
-
-static int set_windows(void *self, const char *value) {
-        struct config *c = self;
-
-        if (strcmp(value, "drop") != 0 && strcmp(value, "pass") != 0)
-                return bad_value(c, "WindowHandles=", value, "write drop or pass");
-        c->pass_windows = strcmp(value, "pass") == 0;
-        return 0;
-}
-
-/* --- [Limits]: how often a person may be bothered -------------------------------------------- */
-
-static int set_limit(const struct config *c, unsigned *field, const char *what, const char *value,
-                     unsigned max) {
-        char expected[64];
-        unsigned n;
-        int end = 0;
-
-        (void)snprintf(expected, sizeof(expected), "write a number from 1 to %u", max);
-        if (strspn(value, "0123456789") != strlen(value) || sscanf(value, "%9u%n", &n, &end) != 1 ||
-            value[end] || n == 0 || n > max)
-                return bad_value(c, what, value, expected);
-        *field = n;
-        return 0;
-}
-
-static int set_dialogs(void *self, const char *value) {
-        return set_limit(self, &((struct config *)self)->dialogs, "Dialogs=", value,
-                         LIMIT_DIALOGS_VM);
-}
-
-static int set_dialogs_per_minute(void *self, const char *value) {
-        return set_limit(self, &((struct config *)self)->dialogs_per_minute, "DialogsPerMinute=",
-                         value, LIMIT_DIALOGS_MINUTE_MAX);
-}
-
-static int set_notifications(void *self, const char *value) {
-        return set_limit(self, &((struct config *)self)->notifications_per_minute,
-                         "NotificationsPerMinute=", value, LIMIT_NOTIFICATIONS_VM);
-}
-
-static int set_waive(void *self, const char *value) {
-        return sandbox_layer_parse(value, &((struct config *)self)->waived) == 0
-                       ? 0
-                       : bad_value(self, "Waive=", value, SANDBOX_LAYER_CHOICE);
-}
-
-/* --- [Portals]: what the VM may use --------------------------------------------------------- */
-
-/* What is wrong with "Portal=" or "Portal.Method=", and what would be right. */
-static int bad_portal(const struct config *c, const char *key, int fault,
-                      const struct policy_subject *s) {
-        static const char *const texts[] = {
-                [POLICY_E_PORTAL] = "there is no such portal, nor setting; the portals are ",
-                [POLICY_E_METHOD] = "the portal has no such method; it has ",
-                [POLICY_E_REFUSED] = "no VM gets this portal, whatever is set: "
-                                     "docs/PORTALS.refused.md says why",
-                [POLICY_E_LOCAL] = "the host has no part in it: there is nothing to deny or to ask",
-                [POLICY_E_NO_CALL] = "it is only read, and there is no call to ask about: write allow or "
-                                     "deny",
-                [POLICY_E_VALUE] = "write allow, deny or ask",
-        };
-        char names[1024] = ""; /* all portals take a third */
-
-        if (fault == POLICY_E_PORTAL || fault == POLICY_E_METHOD)
-                (void)policy_names(s->interface, names, sizeof(names));
-        log_error("%s%s=: %s%s", c->source, ESCAPED(key), texts[fault], names);
-        return -EINVAL;
-}
-
-/* A key that is none of the table's: a portal's or a method's name. */
-static int set_portal(struct config *c, const char *key, const char *value) {
-        struct policy_subject s;
-        int r = policy_set(&c->policy, key, value, &s);
-
-        return r > 0 ? bad_portal(c, key, r, &s) : r;
-}
-
-static int set_default_policy(void *self, const char *value) {
-        struct config *c = self;
-
-        return policy_set_fallback(&c->policy, value) == 0
-                       ? 0
-                       : bad_value(c, "Default=", value, "write allow, deny or ask");
-}
-
-static int set_schemes(void *self, const char *value) {
-        struct config *c = self;
-        int r = policy_set_schemes(&c->policy, value);
-
-        return r > 0 ? bad_value(c, "OpenURISchemes=", value,
-                                 "write schemes such as https and mailto, separated by spaces; "
-                                 "files are opened by another way than file:")
-                     : r;
-}
-
-static int set_namespaces(void *self, const char *value) {
-        struct config *c = self;
-        int r = policy_set_namespaces(&c->policy, value);
-
-        return r > 0 ? bad_value(c, "SettingsNamespaces=", value,
-                                 "write namespaces such as org.freedesktop.appearance or "
-                                 "org.gnome.desktop.*, separated by spaces")
-                     : r;
-}
-
-static int set_cleanup(void *self, const char *value _unused_) {
-        ((struct config *)self)->cleanup = true;
-        return 0;
-}
-
-static int set_print(void *self, const char *value) {
-        struct config *c = self;
-        _cleanup_free_ char *names = print_names();
-
-        c->print = print_find(value);
-        if (c->print)
-                return 0;
-        log_error("there is no format '%s' to print: write one of %s", ESCAPED(value), names ?: "those of --help");
-        return -EINVAL;
-}
-
-static int set_log_level(void *self, const char *value) {
-        int level = log_level_from_string(value);
-
-        if (level < 0)
-                return bad_value(self, "log level", value, "write err, warning, notice, info or debug");
-        log_set_level(level);
-        return 0;
-}
-
-static const struct option_row options[] = {
-        {"vm", "NAME", "the VM this instance serves (required)", set_vm},
-        {"config", "FILE", "settings (default: ~/.config/sidebus/NAME.conf if it exists)", set_config},
-        {"listen", "ADDRESS", "unix:PATH or vsock:PORT, where sbagent connects; may be repeated", set_listen},
-        {"vsock-port", "PORT", "the same as --listen vsock:PORT", set_vsock_port},
-        {"cid", "CID", "the VM's vsock address; other peers are refused", set_cid},
-        {"guest-documents", "DIR", "where the guest mounts its documents (default: /run/sidebus/doc)", set_guest_documents},
-        {"guest-user", "UID[:GID]", "who owns the documents in the guest (default: 1000)", set_guest_user},
-        {"runtime-dir", "DIR", "sockets (default: $XDG_RUNTIME_DIR/sidebus/NAME)", set_runtime_dir},
-        {"state-dir", "DIR", "what is kept between runs (default: $XDG_STATE_HOME/sidebus/NAME)", set_state_dir},
-        {"debug-access", "DIR", "vm.sock, private.sock and doc in DIR, for tools on this host", set_debug_dir},
-        {"log-level", "LEVEL", "err, warning, notice, info or debug", set_log_level},
-        {"print", "FORMAT", "say how the VMM is started for it, and exit: qemu, libvirt, ...", set_print},
-        {"cleanup", NULL, "remove what a killed instance left behind, and exit", set_cleanup},
-        {NULL, NULL, NULL, NULL},
-};
-
-static const struct {
-        const char *section, *key;
-        int (*set)(void *self, const char *value);
-} keys[] = {
-        {"VM", "Label", set_label},
-        {"VM", "Listen", set_listen},
-        {"VM", "CID", set_cid},
-        {"VM", "Descriptors", set_descriptors},
-        {"VM", "Disposable", set_disposable},
-        {"Documents", "GuestPath", set_guest_documents},
-        {"Documents", "GuestUser", set_guest_user},
-        {"Documents", "Open", set_open},
-        {"Documents", "AdvertiseTag", set_advertise_tag},
-        {"Portals", "Default", set_default_policy},
-        {"Portals", "OpenURISchemes", set_schemes},
-        {"Portals", "SettingsNamespaces", set_namespaces},
-        {"Portals", "WindowHandles", set_windows},
-        {"Limits", "Dialogs", set_dialogs},
-        {"Limits", "DialogsPerMinute", set_dialogs_per_minute},
-        {"Limits", "NotificationsPerMinute", set_notifications},
-        {"Sandbox", "Waive", set_waive},
-        {"Log", "Level", set_log_level},
-};
 
 /* --- the file -------------------------------------------------------------------------------------- */
 
@@ -359,15 +27,15 @@ static int on_key(void *self, const struct ini_line *line) {
         (void)snprintf(source, sizeof(source), "%s:%u: ", c->file, line->number);
         c->source = source;
 
-        for (size_t i = 0; i < ELEMENTSOF(keys) && r == 1; i++) {
-                if (strcmp(keys[i].section, line->section) != 0)
+        for (const struct settings_key *k = settings_keys; k->key && r == 1; k++) {
+                if (strcmp(k->section, line->section) != 0)
                         continue;
                 section_known = true;
-                if (strcmp(keys[i].key, line->key) == 0)
-                        r = keys[i].set(c, line->value);
+                if (strcmp(k->key, line->key) == 0)
+                        r = k->set(c, line->value);
         }
         if (r == 1 && strcmp(line->section, "Portals") == 0)
-                r = set_portal(c, line->key, line->value);
+                r = settings_set_portal(c, line->key, line->value);
         c->source = NULL;
         if (r < 1)
                 return r;
@@ -442,7 +110,7 @@ static int default_guest_documents(struct config *c) {
         if (c->guest_documents)
                 return 0;
         if (!c->debug_dir)
-                return replace(&c->guest_documents, "/run/sidebus/doc");
+                return settings_replace(&c->guest_documents, "/run/sidebus/doc");
         /* Tools on this host read the documents there, so it is where URIs point. */
         return asprintf(&c->guest_documents, "%s/doc", c->debug_dir) < 0 ? -ENOMEM : 0;
 }
@@ -464,7 +132,7 @@ static int fill_defaults(struct config *c) {
         if (r == 0)
                 r = default_guest_documents(c);
         if (r == 0 && !c->label)
-                r = replace(&c->label, c->vm);
+                r = settings_replace(&c->label, c->vm);
         return r < 0 ? log_error_errno(r, "configuration") : 0;
 }
 
@@ -553,7 +221,7 @@ static int load_file_for_cleanup(struct config *c) {
 int config_load(struct config *c, int argc, char **argv) {
         /* The command line wins: it is read first for the file's name, then over the file. */
         struct config first = {0};
-        int r = blame(options_parse(options, "sbsupervisor",
+        int r = blame(options_parse(settings_options, "sbsupervisor",
                                     "XDG Desktop Portals for the programs in a VM.", argc, argv, &first),
                       OPTIONS_E_USAGE);
 
@@ -581,7 +249,7 @@ int config_load(struct config *c, int argc, char **argv) {
                 c->n_listen = 0; /* --listen replaces Listen=, it does not add to it */
         config_done(&first);
         if (r == 0)
-                r = options_parse(options, "sbsupervisor", "", argc, argv, c);
+                r = options_parse(settings_options, "sbsupervisor", "", argc, argv, c);
         if (r == 0 && !c->print)
                 r = check_person(c);
         if (r == 0)
