@@ -14,6 +14,7 @@
 
 /* linux/prctl.h of 6.3 and 6.6. */
 #define SET_MDWE              65
+#define GET_MDWE              66
 #define MDWE_REFUSE_EXEC_GAIN 1ul
 #define MDWE_NO_INHERIT       2ul
 
@@ -126,7 +127,10 @@ static int set_rlimits(const struct sandbox_profile *p) {
  */
 static int refuse_new_code(const struct sandbox_profile *p) {
         unsigned long how = MDWE_REFUSE_EXEC_GAIN | (p->starts_programs ? MDWE_NO_INHERIT : 0);
+        int before = prctl(GET_MDWE, 0, 0, 0, 0);
 
+        if (before > 0 && (unsigned long)before & MDWE_REFUSE_EXEC_GAIN)
+                return 0; /* who started us has, and it cannot be said twice in other words */
         return prctl(SET_MDWE, how, 0, 0, 0) < 0 && errno != EINVAL ? -errno : 0;
 }
 

@@ -16,7 +16,15 @@ struct ruleset {
         uint64_t handled_access_fs, handled_access_net, scoped;
 };
 
+struct path_beneath {
+        uint64_t allowed_access;
+        int32_t parent_fd;
+} __attribute__((packed));
+
 #define CREATE_RULESET_VERSION 1u
+#define RULE_PATH_BENEATH      1
+#define ACCESS_FS_REMOVE_FILE  (1u << 5)
+#define SCOPE_ABSTRACT         (UINT64_C(1) << 0)
 
 /* Reading, which the sanitizers' run-time does in /proc to tell its own memory. */
 #define ACCESS_FS_READ 12u /* READ_FILE, READ_DIR */
@@ -39,8 +47,7 @@ int sandbox_landlock_abi(void) {
         return abi < 0 ? -errno : abi;
 }
 
-int sandbox_landlock_deny_all(void) {
-        _cleanup_close_ int fd = -1;
+static int make_ruleset(uint64_t unscoped, int *ret) {
         struct ruleset all = {0};
         int abi = sandbox_landlock_abi();
 
@@ -49,14 +56,31 @@ int sandbox_landlock_deny_all(void) {
         for (size_t i = 0; i < ELEMENTSOF(versions) && versions[i].abi <= abi; i++) {
                 all.handled_access_fs |= versions[i].adds.handled_access_fs;
                 all.handled_access_net |= versions[i].adds.handled_access_net;
-                all.scoped |= versions[i].adds.scoped;
+                all.scoped |= versions[i].adds.scoped & ~unscoped;
         }
 #ifdef SANITIZED
         all.handled_access_fs &= ~(uint64_t)ACCESS_FS_READ;
 #endif
         /* What an older kernel does not know is 0 in here, which it takes for not there. */
-        fd = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
-        if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+        *ret = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+        return *ret < 0 ? -errno : 0;
+}
+
+int sandbox_landlock_deny_all(void) {
+        _cleanup_close_ int fd = -1;
+        int r = make_ruleset(0, &fd);
+
+        return r == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : r;
+}
+
+int sandbox_landlock_deny_but(int dir) {
+        const struct path_beneath rule = {ACCESS_FS_REMOVE_FILE, dir};
+        _cleanup_close_ int fd = -1;
+        int r = make_ruleset(SCOPE_ABSTRACT, &fd);
+
+        if (r < 0)
+                return r;
+        if (dir >= 0 && syscall(SYS_landlock_add_rule, fd, RULE_PATH_BENEATH, &rule, 0) < 0)
                 return -errno;
-        return 0;
+        return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
 }

@@ -10,3 +10,9 @@ int sandbox_landlock_abi(void);
 
 /* For good, for this process and what comes of it.  0 or a negative errno. */
 int sandbox_landlock_deny_all(void);
+
+/*
+ * The same, but files below the directory dir (-1: none) can be removed, and abstract sockets be
+ * reached: the service manager's may be one.
+ */
+int sandbox_landlock_deny_but(int dir);

@@ -9,6 +9,8 @@
  * see another's bytes.  The host does not rely on it at all: to the host, everything
  * that comes out of the VM is the guest.
  */
+#include <fcntl.h>
+#include <libgen.h>
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -16,8 +18,10 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/escape.h"
 #include "common/log.h"
 #include "common/options.h"
+#include "common/sandbox_landlock.h"
 #include "sbagent/agent.h"
 #include "sbagent/config.h"
 #include "sbagent/listener.h"
@@ -82,13 +86,39 @@ static int new_event(sd_event **ret) {
         return 0;
 }
 
+/*
+ * Of all files it may remove its own socket.  Not every guest's kernel has this, and the host does
+ * not rely on it: nothing of a guest has to be waived by a person of the host.
+ */
+static int leave_files(const struct listeners *listeners) {
+        _cleanup_close_ int dir = -1;
+        int r;
+
+        if (sandbox_landlock_abi() < 0) {
+                log_info("this kernel has no Landlock: the other layers of the sandbox hold");
+                return 0;
+        }
+        if (listeners->own_path) {
+                _cleanup_free_ char *path = strdup(listeners->own_path);
+
+                dir = path ? open(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+                if (dir < 0)
+                        return log_error_errno(errno, "cannot open the directory of %s",
+                                               ESCAPED(listeners->own_path));
+        }
+        r = sandbox_landlock_deny_but(dir);
+        return r < 0 ? log_error_errno(r, "Landlock") : 0;
+}
+
 static int serve(sd_event *event, const struct config *config, const struct listeners *listeners) {
         _cleanup_(agent_freep) struct agent *agent = NULL;
         int r = agent_new(&agent, event, config, listeners);
 
         if (r < 0)
                 return log_error_errno(r, "cannot start");
-        r = sandbox_enclose(&sbagent_profile, 0, SANDBOX_OUTSIDE);
+        r = leave_files(listeners);
+        if (r == 0)
+                r = sandbox_enclose(&sbagent_profile, 0, SANDBOX_OUTSIDE);
         if (r == 0)
                 r = sandbox_lock(&sbagent_profile, 0);
         if (r < 0)

@@ -86,7 +86,7 @@ static const struct sandbox_syscall syscalls[] = {
 
 const struct sandbox_profile sbagent_profile = {
         .name = "sbagent",
-        .layers = SANDBOX_SECCOMP,
+        .layers = SANDBOX_SECCOMP, /* and Landlock, with its own socket to remove: main.c */
         .dumpable = false,
         .rlimits = rlimits,
         .n_rlimits = ELEMENTSOF(rlimits),

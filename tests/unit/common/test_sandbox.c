@@ -36,6 +36,7 @@ struct outside {
         struct sockaddr_in tcp;
         int fds[3];
         int file;
+        char elsewhere[32]; /* a file in another directory */
 };
 
 /* 0, or the errno. */
@@ -115,13 +116,34 @@ static int under_landlock(const struct sandbox_profile *p, unsigned waived, cons
         return failed;
 }
 
+/* A layer of its own: what sbagent leaves itself. */
+static int with_exception(const struct sandbox_profile *p, unsigned waived, const void *arg) {
+        const struct outside *o = arg;
+        int dir = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC), failed = 0;
+
+        if (dir < 0 || sandbox_landlock_deny_but(dir) < 0 || sandbox_lock(p, waived) < 0)
+                return CONFINED_BROKEN;
+        failed |= expect("a new file", error_of(open("/tmp/x", O_WRONLY | O_CREAT, 0600)), EACCES,
+                         0x7fff);
+        failed |= expect("a new directory", error_of(mkdirat(AT_FDCWD, "/tmp/x", 0700)), EACCES,
+                         0x7fff);
+        failed |=
+                expect("another directory's file", error_of(unlink(o->elsewhere)), EACCES, 0x7fff);
+        failed |= expect("the bus by its abstract name",
+                         connect_to(AF_UNIX, &o->abstract, o->n_abstract), 0, 0);
+        failed |= expect("its own file", error_of(unlink(o->path.sun_path)), 0, 0);
+        return failed;
+}
+
 static int with_limits(const struct sandbox_profile *p, unsigned waived, const void *arg) {
         const struct outside *o = arg;
         void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         int failed = 0;
 
         (void)signal(SIGXFSZ, SIG_IGN);
-        if (page == MAP_FAILED || sandbox_lock(p, waived) < 0)
+        /* Where its log is a file, that one may grow. */
+        if (page == MAP_FAILED || dup2(STDIN_FILENO, STDERR_FILENO) < 0 ||
+            sandbox_lock(p, waived) < 0)
                 return CONFINED_BROKEN;
         failed |= expect("a longer file", write(o->file, "x", 1) < 0 ? errno : 0, EFBIG, 0x7fff);
         failed |= expect("a descriptor too many", error_of(fcntl(o->file, F_DUPFD, 16)), EINVAL,
@@ -163,6 +185,8 @@ static void open_outside(struct outside *o) {
                               .abstract = {.sun_family = AF_UNIX},
                               .n_path = sizeof(o->path),
                               .tcp = {.sin_family = AF_INET}};
+        (void)strcpy(o->elsewhere, "/var/tmp/sidebus-XXXXXX");
+        CHECK(close(mkostemp(o->elsewhere, O_CLOEXEC)) == 0);
         o->file = mkostemp(name, O_CLOEXEC);
         CHECK(o->file >= 0);
         (void)unlink(name);
@@ -177,6 +201,7 @@ static void open_outside(struct outside *o) {
 }
 
 static void close_outside(struct outside *o) {
+        (void)unlink(o->elsewhere);
         (void)unlink(o->path.sun_path);
         for (size_t i = 0; i < ELEMENTSOF(o->fds); i++)
                 (void)close(o->fds[i]);
@@ -201,6 +226,15 @@ static void test_namespaces(void) {
 
 static void test_landlock(void) {
         check_layer(SANDBOX_LANDLOCK, under_landlock);
+}
+
+static void test_exception(void) {
+        struct outside o;
+
+        open_outside(&o);
+        CHECK_EQ_INT(confined_run(&profile, SANDBOX_ALL, with_exception, &o), 0);
+        CHECK(access(o.path.sun_path, F_OK) < 0);
+        close_outside(&o);
 }
 
 static void test_limits(void) {
@@ -283,6 +317,7 @@ static void test_names(void) {
 
 TEST_MAIN({"namespaces alone: no file, no socket, nobody else", test_namespaces},
           {"Landlock alone: no file, no port, no abstract socket, no signal", test_landlock},
+          {"Landlock for who removes its own socket", test_exception},
           {"the filter alone", test_seccomp},
           {"no layer: limits, no memory that becomes code, no dump", test_limits},
           {"who is started by no supervisor makes its namespaces", test_outside},
