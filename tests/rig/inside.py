@@ -6,6 +6,7 @@ The command runs as the same user, without privileges, in a user and mount names
   no-fuse         there is no /dev/fuse
   no-fusermount   there is no fusermount3
   no-namespaces   no further user namespace can be made
+  small-disk:DIR  at DIR is a disk of 1 MiB and 64 files
 """
 
 import os
@@ -51,7 +52,12 @@ def no_namespaces():
         f.write("0")
 
 
-CHANGES = {"no-fuse": no_fuse, "no-fusermount": no_fusermount, "no-namespaces": no_namespaces}
+def small_disk(directory):
+    linux.mount("none", directory, "tmpfs", linux.MS_NOSUID, "size=1m,nr_inodes=64,mode=700")
+
+
+CHANGES = {"small-disk": small_disk, "no-fuse": no_fuse, "no-fusermount": no_fusermount,
+           "no-namespaces": no_namespaces}
 
 
 def main():
@@ -61,7 +67,8 @@ def main():
     linux.map_only_me(uid, gid)
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     for change in sys.argv[1:split]:
-        CHANGES[change]()
+        name, *arguments = change.split(":", 1)
+        CHANGES[name](*arguments)
     # The exec drops the namespace's capabilities: none is ambient.
     os.execvp(sys.argv[split + 1], sys.argv[split + 1:])
 
