@@ -9,6 +9,7 @@ The command runs as the same user, without privileges, in a user and mount names
   no-pid-namespaces  no further one of processes
   no-landlock     the kernel knows nothing of Landlock
   shared          nothing is missing: what is mounted there is seen in namespaces made there
+  small-disk:DIR  at DIR is a disk of 1 MiB and 64 files
 """
 
 import errno
@@ -68,8 +69,13 @@ def shared():
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_SHARED)
 
 
+def small_disk(directory):
+    linux.mount("none", directory, "tmpfs", linux.MS_NOSUID, "size=1m,nr_inodes=64,mode=700")
+
+
 CHANGES = {"no-fuse": no_fuse, "no-fusermount": no_fusermount, "no-namespaces": no_namespaces,
-           "no-pid-namespaces": no_pid_namespaces, "no-landlock": no_landlock, "shared": shared}
+           "no-pid-namespaces": no_pid_namespaces, "no-landlock": no_landlock, "shared": shared,
+           "small-disk": small_disk}
 
 
 def main():
@@ -79,7 +85,8 @@ def main():
     linux.map_only_me(uid, gid)
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     for change in sys.argv[1:split]:
-        CHANGES[change]()
+        name, *arguments = change.split(":", 1)
+        CHANGES[name](*arguments)
     # The exec drops the namespace's capabilities: none is ambient.
     os.execvp(sys.argv[split + 1], sys.argv[split + 1:])
 

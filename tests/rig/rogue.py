@@ -3,11 +3,12 @@
 
 A Rogue is an instance in which one program, of those that the supervisor starts through
 SIDEBUS_LIBEXECDIR, is a script that runs this file.  It hands the test what it has, its end of the
-ipc channel and of its log, and waits to be killed.
+ipc channel and of its log, and waits to be killed, or for the supervisor to hang up.
 """
 
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -126,6 +127,6 @@ def main(control, bus, real):
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(control)
         socket.send_fds(s, [str(os.getpid()).encode()], [number, 2])
-    channel.close()
-    while True:
-        signal.pause()
+    hung_up = select.poll()
+    hung_up.register(number, 0)
+    hung_up.poll()
