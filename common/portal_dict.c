@@ -160,6 +160,8 @@ int portal_dict_rebuild(struct portal_rebuild *rb, const struct portal_value *v,
                 if (r != 0)
                         return r;
         }
+        if (r > 0 && items == 0 && v->role == PORTAL_SOME_DICTS)
+                return PORTAL_REBUILD_E_VALUE;
         return r < 0 ? wire_blame(r) : wire_leave(in, p->out);
 }
 

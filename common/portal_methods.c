@@ -295,7 +295,8 @@ const struct portal_method portal_methods[] = {
                 P("GlobalShortcuts"), "BindShortcuts", PORTAL_IS_REQUEST,
                 .args = {
                         SESSION,
-                        {"shortcuts", "a(sa{sv})", PORTAL_DICT, portal_shortcut},
+                        /* Of none, xdg-desktop-portal 1.20 dies of a failed assertion. */
+                        {"shortcuts", "a(sa{sv})", PORTAL_SOME_DICTS, portal_shortcut},
                         WINDOW, OPTIONS,
                 },
                 .out = {REQUEST_HANDLE},

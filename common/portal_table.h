@@ -47,6 +47,7 @@ enum portal_role {
                                  the portal's.  As an argument: of the caller's own, or an error */
         PORTAL_OPTIONS,       /* a{sv}: rebuilt from the method's option rows */
         PORTAL_DICT,          /* a{sv}, aa{sv} or a(sa{sv}): each a{sv} rebuilt from .members */
+        PORTAL_SOME_DICTS,    /* a(sa{sv}), argument: the same, of at least one */
         PORTAL_ANY,           /* v: any value without descriptors, LIMIT_VARIANT_DEPTH deep */
         PORTAL_ANY_LIST,      /* av: likewise, without activation tokens (ActionInvoked) */
         PORTAL_GUEST_PATH,    /* ay, NUL-terminated.  guest: absolute path; gate: "<doc id>/<rel>";
@@ -87,7 +88,7 @@ struct portal_value {
          */
         const char *type;
         enum portal_role role;
-        const struct portal_value *members; /* PORTAL_DICT: the keys of the dictionary */
+        const struct portal_value *members; /* of a dictionary, or of each: its keys */
         uint32_t since; /* a key: the interface's version that has it first; 0: all */
 };
 

@@ -8,7 +8,7 @@ import sys
 import xml.etree.ElementTree
 
 from rig.guest import (DESKTOP, FILE_CHOOSER, PATH, PROPERTIES, GLib, GuestClient, error_name,
-                       path_bytes, uri_path)
+                       path_bytes)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

@@ -263,7 +263,8 @@ def test_session(env):
     request = session_request(chain.client, "ListShortcuts", "o", session)
     chain.desktop.next_dialog(pump=pump).answer(1)  # no question
     assert request.wait()[0] == 1
-    request = session_request(chain.client, "BindShortcuts", "oa(sa{sv})s", session, [], "")
+    request = session_request(chain.client, "BindShortcuts", "oa(sa{sv})s", session, [("one", {})],
+                              "")
     chain.answer("deny")
     assert request.wait() == (2, {})
 

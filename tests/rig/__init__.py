@@ -12,6 +12,8 @@ sidebus      sbsupervisor and sbagent under test
 guest        a stock D-Bus client behind sbagent
 screen       a screen for a guest's programs
 talking      what those of them say to a test (libportal_client, glib_client, gtk_client, qt_client)
+portal_table the portal table, and whether a message on the host is one of its rows
+hostile      values that a row is not for
 world        a VM whose guest may use every portal, and its desktop
 wire         raw bytes behind sbagent
 environment  what a test function gets as its argument

@@ -23,6 +23,7 @@ static const struct {
         [PORTAL_SESSION] = {"session", "one of the caller's own, by another name on the host"},
         [PORTAL_OPTIONS] = {NULL, NULL},
         [PORTAL_DICT] = {"keys", "a dictionary of known keys"},
+        [PORTAL_SOME_DICTS] = {"some keys", "the same, one at least"},
         [PORTAL_ANY] = {"any", "any value but descriptors, to a depth"},
         [PORTAL_ANY_LIST] = {"any", NULL},
         [PORTAL_GUEST_PATH] = {"path", "a document of the VM, in guest paths; else left out"},

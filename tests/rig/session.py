@@ -140,6 +140,12 @@ class Backend:
         self._send(command="answer", handle=dialog.handle, response=response, results=results)
         wait_for("the backend to answer", lambda: self._pump("answered", dialog.handle))
 
+    def be_alone(self, response=None):
+        """It answers every dialog so by itself, and tells of none; None: no longer."""
+        self._send(command="alone", response=response)
+        wait_for("the backend to listen", lambda: self._pump("alone"))
+        self.events = [e for e in self.events if e["event"] != "alone"]
+
     def signal(self, interface, member, signature, *values, path="/org/freedesktop/portal/desktop"):
         """Sends a signal, as the backend of that portal."""
         self._send(command="signal", path=path, interface=interface, member=member,
@@ -206,15 +212,23 @@ class Backend:
 class Monitor:
     """What passes on the session bus, as busctl tells it."""
 
-    def __init__(self, session):
+    def __init__(self, session, *matches):
+        """matches: rules; without any, all of it."""
         handle, self.path = tempfile.mkstemp(prefix="monitor-", dir=session.directory)
         with os.fdopen(handle, "wb") as out:
             self.process = Process(["busctl", "--address=" + session.address, "monitor",
-                                    "--json=short"], log=self.path + ".log",
+                                    "--json=short", *("--match=" + rule for rule in matches)],
+                                   log=self.path + ".log",
                                    env=session.env, stdout=out)
         # Any traffic shows that it listens; our own question is some.
         wait_for("the bus monitor", lambda: [session.owner(DESKTOP)]
                  and os.path.getsize(self.path))
+
+    def has(self, word):
+        """Whether it has been told yet; quickly, also of thousands."""
+        with open(self.path, "rb") as f:
+            f.seek(max(0, os.path.getsize(self.path) - 65536))
+            return word.encode() in f.read()
 
     def messages(self):
         """Every message so far, with objects as lists of pairs: a key that came twice stays so."""
@@ -343,8 +357,8 @@ class HostSession:
     def _fail(self, text):
         raise AssertionError(f"{text}:\n{self.portal.log()}")
 
-    def monitor(self):
-        return Monitor(self)
+    def monitor(self, *matches):
+        return Monitor(self, *matches)
 
     def kill(self):
         for process in (self.portal, self.chooser and self.chooser.process, self.daemon):

@@ -456,8 +456,10 @@ static void test_sessions(void) {
                       "preferred_trigger", "s", "CTRL+a", "x", "u", 1, "two", 0, "", 0),
               "\"/t/s\" [(\"one\", {\"description\": <\"D \">, \"preferred_trigger\": "
               "<\"CTRL+a\">}), (\"two\", {})] \"~\" {\"handle_token\": <\"ours\">}");
-        refuse(&bind, message("oa(sa{sv})sa{sv}", "/_s", 0, "", 0), PORTAL_REBUILD_E_VALUE,
-               "session_handle");
+        refuse(&bind, message("oa(sa{sv})sa{sv}", "/_s", 1, "one", 0, "", 0),
+               PORTAL_REBUILD_E_VALUE, "session_handle");
+        refuse(&bind, message("oa(sa{sv})sa{sv}", "/s", 0, "", 0), PORTAL_REBUILD_E_VALUE,
+               "shortcuts");
         check(&bound,
               message("a{sv}", 1, "shortcuts", "a(sa{sv})", 1, "one", 2, "trigger_description",
                       "s", "T", "x", "s", "y"),
@@ -589,6 +591,8 @@ static void append_something(sd_bus_message *m, const char *type) {
                 CHECK(sd_bus_message_open_container(m, 'a', type + 1) >= 0);
                 if (strcmp(type, "ay") == 0)
                         CHECK(sd_bus_message_append(m, "y", 0) >= 0);
+                if (strcmp(type, "a(sa{sv})") == 0)
+                        CHECK(sd_bus_message_append(m, "(sa{sv})", "x", 0) >= 0);
                 CHECK(sd_bus_message_close_container(m) >= 0);
         } else if (strcmp(type, "v") == 0 || type[0] == '(') {
                 bool filter = strcmp(type, "(sa(us))") == 0;

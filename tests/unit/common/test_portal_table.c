@@ -116,6 +116,7 @@ static const struct {
         [PORTAL_SESSION] = {{"o", "s"}, ARGUMENT | BACK},
         [PORTAL_OPTIONS] = {{"a{sv}"}, ARGUMENT | OUT | IN_SIGNAL},
         [PORTAL_DICT] = {{"a{sv}", "aa{sv}", "a(sa{sv})"}, IN | BACK},
+        [PORTAL_SOME_DICTS] = {{"a(sa{sv})"}, ARGUMENT},
         [PORTAL_ANY] = {{"v"}, IN | BACK},
         [PORTAL_ANY_LIST] = {{"av"}, IN_SIGNAL},
         [PORTAL_GUEST_PATH] = {{"ay"}, IN | OUT},
@@ -177,7 +178,8 @@ static void check_values(const struct portal_value *values, size_t max, enum pla
                 }
                 CHECK(portal_find_value(values, v->name) == v);
                 CHECK(v->since <= version && (is_dict || v->since == 0));
-                CHECK(!v->members == (v->role != PORTAL_DICT));
+                CHECK(!v->members ==
+                      (v->role != PORTAL_DICT && v->role != PORTAL_SOME_DICTS));
                 if (v->members) {
                         CHECK(v->members[0].name != NULL);
                         check_values(v->members, PORTAL_MAX_MEMBERS,
