@@ -225,17 +225,18 @@ static int feed_greeting(struct connection *c, const uint8_t *data, size_t n, si
 
 static int feed_sasl(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {
         struct sasl_reply reply;
-        int v = sasl_feed(&c->sasl, c->router->guid, data, n, ret_used, &reply);
+        int e = sasl_feed(&c->sasl, c->router->guid, data, n, ret_used, &reply);
+        int v = send_raw(c, reply.data, reply.n);
 
-        if (v > 0) {
-                connection_breach(c, sasl_strerror(v));
-                return 0;
+        if (e > 0) {
+                connection_breach(c, sasl_strerror(e));
+                return v;
         }
         if (c->sasl.state == SASL_DONE) {
                 c->stage = CONNECTION_MESSAGES;
                 c->has_fds = c->sasl.fds;
         }
-        return send_raw(c, reply.data, reply.n);
+        return v;
 }
 
 static int feed_message(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {

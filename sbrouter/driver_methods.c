@@ -228,7 +228,7 @@ static int succeed(_unused_ struct driver_call *call) {
 #define ASK (DRIVER_ANY_PATH | DRIVER_QUESTION)
 
 const struct driver_method driver_methods[] = {
-        {BUS, "Hello", "", "s", ANY | DRIVER_UNNAMED, hello},
+        {BUS, "Hello", "", "s", ANY, hello},
         {BUS, "RequestName", "su", "u", ANY, request_name},
         {BUS, "ReleaseName", "s", "u", ANY, release_name},
         {BUS, "StartServiceByName", "su", "u", ANY, start_service_by_name},

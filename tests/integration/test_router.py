@@ -141,6 +141,10 @@ def test_properties(env):
         assert c.ask("GetAll", variant("(s)", interface), **properties) == (expected,)
     for name, value in expected.items():
         assert c.ask("Get", variant("(ss)", BUS, name), **properties) == (value,)
+    for interface in (BUS + ".Peer", BUS + ".Properties", BUS + ".Introspectable"):
+        assert c.ask("GetAll", variant("(s)", interface), **properties) == ({},)
+        assert c.ask("Get", variant("(ss)", interface, "Features"), **properties) == \
+            ERROR + "UnknownProperty"
     value = GLib.Variant("as", [])
     for member, body, error in (
             ("Get", variant("(ss)", BUS, "No"), "UnknownProperty"),
