@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/limits.h"
 #include "common/log.h"
 #include "sbrouter/dbus_name.h"
 #include "sbrouter/driver.h"
@@ -72,7 +73,8 @@ static int deliver(void *self, struct connection *receiver) {
         struct packet p = b->parcel.packet;
         int v;
 
-        if (!receiver->portal) /* it chose to be sent this; sbportal lives on whatever guests send */
+        /* It chose to be sent this.  Not sbportal, which lives on whatever guests send. */
+        if (!receiver->portal && p.n_header + p.n_body <= LIMIT_SIGNAL_BYTES)
                 p.charge = 0;
         v = connection_send(receiver, &p);
         if (v == CONNECTION_E_FULL && p.charge == 0)

@@ -10,7 +10,7 @@ from dbus.mainloop.glib import DBusGMainLoop
 from gi.repository import Gio, GLib
 
 from rig.processes import wait_for
-from rig.router import BUS, BUS_PATH, Client, Standalone, signal
+from rig.router import BUS, BUS_PATH, Standalone, signal
 from rig.wire import call
 
 ERROR = "org.freedesktop.DBus.Error."
