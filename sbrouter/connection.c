@@ -87,6 +87,9 @@ struct connection *connection_free(struct connection *c) {
         free(c->fds);
         free(c->part);
         blob_unref(c->in, &c->router->pool);
+        c->router->lent -= c->out.shares.lent;
+        if (c->router->lagging == c)
+                c->router->lagging = NULL;
         queue_done(&c->out, &c->router->pool);
         free(c);
         return NULL;
@@ -114,6 +117,8 @@ static int append_packet(struct connection *c, const struct packet *p) {
 
         if (v < 0)
                 return v;
+        if (p->charge != 0)
+                c->router->lent += p->n_header + p->n_body;
         out = queue_reserve(&c->out, &c->router->pool, p->n_header + n_copied, p->fds);
         if (!out)
                 return -ENOMEM;
@@ -144,6 +149,17 @@ static bool is_full(const struct connection *c, const struct packet *p) {
         return s->lent > room || shares_of(s, p->charge) > (room - s->lent) / 4;
 }
 
+/*
+ * What clients send one another never fills the bus: then somebody would have to be
+ * closed for what others sent.  A receiver with little unread is served all the same.
+ */
+static bool is_bus_full(const struct connection *c, const struct packet *p) {
+        size_t n = p->n_header + p->n_body;
+
+        return p->charge != 0 && c->router->lent + n > LIMIT_LENT_BYTES &&
+               c->out.shares.lent + n > LIMIT_LENT_SURE;
+}
+
 int connection_send(struct connection *c, const struct packet *p) {
         if (c->dead)
                 return 0;
@@ -153,8 +169,10 @@ int connection_send(struct connection *c, const struct packet *p) {
                 return CONNECTION_E_FULL_FDS;
         if (c->portal && p->charge != 0 && p->n_header + p->n_body > LIMIT_GATE_BYTES)
                 return CONNECTION_E_TOO_LONG;
-        if (is_full(c, p))
+        if (is_full(c, p) || is_bus_full(c, p))
                 return CONNECTION_E_FULL;
+        if (!c->listener && c->out.shares.own > LIMIT_PEER_QUEUE_BYTES / 2)
+                c->router->lagging = c;
         if (list_empty(&c->dirty))
                 list_append(&c->router->dirty, &c->dirty);
         return append_packet(c, p);
@@ -167,8 +185,16 @@ static int send_raw(struct connection *c, const void *data, size_t n) {
         return n > 0 ? connection_send(c, &p) : 0;
 }
 
-int connection_flush(struct connection *c) {
+int connection_drain(struct connection *c) {
+        size_t lent = c->out.shares.lent;
         int v = queue_flush(&c->out, &c->router->pool, c->source.fd);
+
+        c->router->lent -= lent - c->out.shares.lent;
+        return v;
+}
+
+int connection_flush(struct connection *c) {
+        int v = connection_drain(c);
 
         list_remove(&c->dirty);
         if (v == QUEUE_E_GONE) {
@@ -228,17 +254,18 @@ static int feed_greeting(struct connection *c, const uint8_t *data, size_t n, si
 
 static int feed_sasl(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {
         struct sasl_reply reply;
-        int v = sasl_feed(&c->sasl, c->router->guid, data, n, ret_used, &reply);
+        int e = sasl_feed(&c->sasl, c->router->guid, data, n, ret_used, &reply);
+        int v = send_raw(c, reply.data, reply.n);
 
-        if (v > 0) {
-                connection_breach(c, sasl_strerror(v));
-                return 0;
+        if (e > 0) {
+                connection_breach(c, sasl_strerror(e));
+                return v;
         }
         if (c->sasl.state == SASL_DONE) {
                 c->stage = CONNECTION_MESSAGES;
                 c->has_fds = c->sasl.fds;
         }
-        return send_raw(c, reply.data, reply.n);
+        return v;
 }
 
 static int feed_message(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {

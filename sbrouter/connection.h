@@ -32,7 +32,7 @@ enum connection_stage {
 };
 
 enum {
-        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, or the sender's share of them */
+        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, the sender's share of them, or LIMIT_LENT_BYTES */
         CONNECTION_E_FULL_FDS, /* LIMIT_QUEUE_FDS */
         CONNECTION_E_NO_FDS,   /* did not negotiate descriptors */
         CONNECTION_E_TOO_LONG, /* LIMIT_GATE_BYTES, to sbportal */
@@ -84,7 +84,6 @@ struct connection {
         unsigned n_names, n_matches, n_calls, n_held;
         unsigned n_eavesdrop;  /* of its rules, those that let it watch */
         struct list watching;  /* on router->watchers: it sees what is for others, too */
-        size_t held_bytes; /* holder_of_most()'s */
 };
 
 /* What one message looks like on its way out; everything is borrowed. */
@@ -110,12 +109,14 @@ void connection_breach(struct connection *c, const char *what);
  * Queues p for the end of the turn.  What others send counts against its sender, and
  * one sender gets at most a fifth of LIMIT_QUEUE_BYTES; what is already queued
  * counts, not p, so one message of any legal size passes (to sbportal: of
- * LIMIT_GATE_BYTES).  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM.
+ * LIMIT_GATE_BYTES) unless the bus is full of others' unread ones.  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM.
  */
 int connection_send(struct connection *c, const struct packet *p);
 /* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */
 int connection_read(struct connection *c);
 /* Feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */
 int connection_work(struct connection *c);
-/* Sends what the socket takes now; a dead peer is closed.  0 or a negative errno. */
+/* Sends what the socket takes now, as queue_flush() does. */
+int connection_drain(struct connection *c);
+/* The same; a dead peer is closed.  0 or a negative errno. */
 int connection_flush(struct connection *c);

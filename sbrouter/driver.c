@@ -116,8 +116,6 @@ static int find_method(struct driver_call *call, const struct driver_method **re
 }
 
 static int check_call(struct driver_call *call, const struct driver_method *row) {
-        if (call->c->id == 0 && !(row->flags & DRIVER_UNNAMED))
-                return driver_fail(call, DRIVER_E_ACCESS_DENIED, "the first call must be Hello");
         if (!call->c->may_debug && (row->flags & DRIVER_DEBUG))
                 return driver_fail(call, DRIVER_E_ACCESS_DENIED, "%s is for a debug socket only",
                                    row->member);

@@ -58,9 +58,8 @@ struct driver_call {
 
 enum {
         DRIVER_ANY_PATH = 1, /* as dbus-daemon: old clients call it on any object */
-        DRIVER_UNNAMED = 2,  /* before Hello */
-        DRIVER_QUESTION = 4, /* changes nothing: not run when nobody wants its answer */
-        DRIVER_DEBUG = 8,    /* only for who came by a debug socket */
+        DRIVER_QUESTION = 2, /* changes nothing: not run when nobody wants its answer */
+        DRIVER_DEBUG = 4,    /* only for who came by a debug socket */
 };
 
 struct driver_method {

@@ -15,6 +15,13 @@
 /* StartServiceByName's answer for a name that has an owner (1 would be: started). */
 #define START_ALREADY_RUNNING 2u
 
+/* Each name of a guest's is a signal to sbportal, which must never have more than it can read. */
+static int check_lag(struct driver_call *call) {
+        if (!call->c->listener || !router_peer_lags(call->r))
+                return 0;
+        return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED, "names change too fast on this bus");
+}
+
 static int hello(struct driver_call *call) {
         const char *name = call->c->name;
         int v;
@@ -25,6 +32,9 @@ static int hello(struct driver_call *call) {
                 return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED,
                                    "this bus has %u connections already",
                                    call->r->limits.connections);
+        v = check_lag(call);
+        if (v != 0)
+                return v;
         router_register(call->r, call->c);
         v = driver_return(call, DBUS_TYPE_STRING, &name);
         if (v == 0)
@@ -54,6 +64,9 @@ static int request_name(struct driver_call *call) {
 
         (void)dbus_message_get_args(call->request, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_UINT32,
                                     &flags, DBUS_TYPE_INVALID);
+        v = check_lag(call);
+        if (v != 0)
+                return v;
         v = name_request(call->r, call->c, name, flags, &answer);
         return v != 0 ? name_error(call, v) : driver_return(call, DBUS_TYPE_UINT32, &answer);
 }
@@ -229,7 +242,7 @@ static int succeed(_unused_ struct driver_call *call) {
 #define ASK (DRIVER_ANY_PATH | DRIVER_QUESTION)
 
 const struct driver_method driver_methods[] = {
-        {BUS, "Hello", "", "s", ANY | DRIVER_UNNAMED, hello},
+        {BUS, "Hello", "", "s", ANY, hello},
         {BUS, "RequestName", "su", "u", ANY, request_name},
         {BUS, "ReleaseName", "s", "u", ANY, release_name},
         {BUS, "StartServiceByName", "su", "u", ANY, start_service_by_name},

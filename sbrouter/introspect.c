@@ -115,10 +115,15 @@ static const struct property {
         {"Interfaces", interfaces, ELEMENTSOF(interfaces), true},
 };
 
-/* With an empty interface all are meant (specification, "Properties"). */
-static int check_interface(struct driver_call *call, const char *interface) {
-        if (!interface[0] || strcmp(interface, DBUS_INTERFACE_DBUS) == 0)
-                return 0;
+/*
+ * With an empty interface all are meant; the bus's others exist and have none
+ * (specification, "org.freedesktop.DBus.Properties").
+ */
+static int check_interface(struct driver_call *call, const char *interface, bool *ret_has) {
+        *ret_has = !interface[0] || strcmp(interface, DBUS_INTERFACE_DBUS) == 0;
+        for (const struct driver_method *row = driver_methods; row->interface; row++)
+                if (*ret_has || strcmp(row->interface, interface) == 0)
+                        return 0;
         return driver_fail(call, DRIVER_E_UNKNOWN_INTERFACE, "the bus has no properties of %s",
                            interface);
 }
@@ -148,16 +153,17 @@ static bool append_property(struct driver_call *call, DBusMessageIter *it, const
 static int look_up(struct driver_call *call, const struct property **ret) {
         const char *interface, *name;
         DBusMessageIter it;
+        bool has;
         int v;
 
         (void)dbus_message_iter_init(call->request, &it);
         dbus_message_iter_get_basic(&it, &interface);
         (void)dbus_message_iter_next(&it);
         dbus_message_iter_get_basic(&it, &name);
-        v = check_interface(call, interface);
+        v = check_interface(call, interface, &has);
         if (v != 0)
                 return v;
-        *ret = find_property(name);
+        *ret = has ? find_property(name) : NULL;
         return *ret ? 0 : driver_fail(call, DRIVER_E_UNKNOWN_PROPERTY, "the bus has no property %s",
                                       name);
 }
@@ -182,7 +188,8 @@ static bool append_entry(struct driver_call *call, DBusMessageIter *dict, const 
 }
 
 int driver_property_get_all(struct driver_call *call) {
-        int v = check_interface(call, driver_string(call));
+        bool has;
+        int v = check_interface(call, driver_string(call), &has);
         DBusMessageIter it, dict;
 
         if (v != 0)
@@ -190,7 +197,7 @@ int driver_property_get_all(struct driver_call *call) {
         dbus_message_iter_init_append(call->reply, &it);
         if (!dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sv}", &dict))
                 return -ENOMEM;
-        for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+        for (size_t i = 0; has && i < ELEMENTSOF(properties); i++)
                 if (!append_entry(call, &dict, &properties[i]))
                         return -ENOMEM;
         return dbus_message_iter_close_container(&it, &dict) ? 0 : -ENOMEM;

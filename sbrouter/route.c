@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/limits.h"
 #include "common/log.h"
 #include "sbrouter/dbus_name.h"
 #include "sbrouter/driver.h"
@@ -72,7 +73,8 @@ static int deliver(void *self, struct connection *receiver) {
         struct packet p = b->parcel.packet;
         int v;
 
-        if (!receiver->portal) /* it chose to be sent this; sbportal lives on whatever guests send */
+        /* It chose to be sent this.  Not sbportal, which lives on whatever guests send. */
+        if (!receiver->portal && p.n_header + p.n_body <= LIMIT_SIGNAL_BYTES)
                 p.charge = 0;
         v = connection_send(receiver, &p);
         if (v == CONNECTION_E_FULL && p.charge == 0)
@@ -224,6 +226,11 @@ static bool is_for_driver(const struct message *m) {
         return m->destination.n == strlen(DRIVER_NAME) && strcmp(m->destination.s, DRIVER_NAME) == 0;
 }
 
+static bool is_hello(const struct message *m) {
+        return is_for_driver(m) && m->type == MESSAGE_CALL && strcmp(m->member.s, "Hello") == 0 &&
+               (!m->interface.s || strcmp(m->interface.s, DBUS_INTERFACE_DBUS) == 0);
+}
+
 static int route(struct router *r, struct connection *c, const struct message *m,
                  struct blob *blob, struct fd_list *fds) {
         int v;
@@ -237,12 +244,14 @@ static int route(struct router *r, struct connection *c, const struct message *m
         v = route_to_watchers(r, c, m, blob, fds);
         if (v < 0)
                 return v;
+        if (c->id == 0 && !is_hello(m)) {
+                connection_breach(c, "it did not say Hello first");
+                return 0;
+        }
         if (is_for_driver(m) || !m->destination.s)
                 r->work += LIMIT_TURN_SLOW - 1;
         if (is_for_driver(m))
                 return driver_call(r, c, m);
-        if (c->id == 0)
-                return refuse(r, c, m, ERROR_PREFIX "AccessDenied", "the first call must be Hello");
         if (m->destination.s)
                 return unicast(r, c, m, blob, fds);
         return m->type == MESSAGE_SIGNAL ? route_broadcast(r, c, m, blob, fds) : 0;

@@ -102,6 +102,12 @@ struct connection *router_lookup(struct router *r, const char *name, size_t n) {
         return n > 0 && name[0] == ':' ? lookup_unique(r, name, n) : name_owner(r, name, n);
 }
 
+bool router_peer_lags(struct router *r) {
+        if (r->lagging && r->lagging->out.shares.own <= LIMIT_PEER_QUEUE_BYTES / 2)
+                r->lagging = NULL;
+        return r->lagging;
+}
+
 bool router_may_log(struct router *r) {
         uint64_t second = r->loop.now / 1000;
 
@@ -164,7 +170,7 @@ static int reap(struct router *r) {
                 if (v < 0)
                         return v;
                 /* The reason it was refused for may still be in its queue. */
-                (void)queue_flush(&c->out, &r->pool, c->source.fd);
+                (void)connection_drain(c);
                 connection_free(c);
         }
         return 0;

@@ -12,6 +12,8 @@
  * Whoever does not keep up pays: a receiver that fills its queue by broadcasts or
  * by what it asks the bus is closed.  What others send to it is theirs: a call that
  * does not fit gets LimitsExceeded, a signal is lost, and nobody else is held up.
+ * That has half of the bus's memory at most; the rest is what a connection answers
+ * for itself, and there the largest holder goes when it is used up.
  */
 #pragma once
 
@@ -68,6 +70,8 @@ struct router {
         uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
 
         struct queue_pool pool;
+        size_t lent;                /* unread bytes in all queues that their senders answer for */
+        struct connection *lagging; /* a peer of ours that was seen far behind, or NULL */
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */
 
@@ -96,6 +100,9 @@ int router_unregister(struct router *r, struct connection *c);
 /* Whose connection answers to this name now; NULL: nobody's (the driver's too). */
 struct connection *router_by_id(struct router *r, uint64_t id);
 struct connection *router_lookup(struct router *r, const char *name, size_t n);
+
+/* Whether sbportal (or the supervisor) has so much to read that guests must not cause more of it. */
+bool router_peer_lags(struct router *r);
 
 /* Whether a line that a guest caused may be logged now; counts what may not. */
 bool router_may_log(struct router *r);

@@ -55,7 +55,7 @@ def verdict(path, case, address):
 
 
 def daemon(_, directory):
-    return Daemon(directory, ["--systemd-activation"])
+    return Daemon(directory, ["--systemd-activation"], eavesdrop=True)
 
 
 def router(env, directory):

@@ -6,14 +6,14 @@ import socket
 
 from gi.repository import Gio, GLib
 
-from .processes import Process, wait_for
+from .processes import Process, listens, wait_for
 from .router import Client
 
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow own="*"/>
-<allow eavesdrop="true"/></policy></busconfig>"""
+<policy context="default"><allow send_destination="*"{eavesdrop}/><allow own="*"/>
+<allow receive_sender="*"{eavesdrop}/></policy></busconfig>"""
 
 # What one user may do, as dbus-broker is told it: connect, own, send and receive anything.
 BATCH = "bta(btbs)a(btssssuutt)a(btssssuutt)"
@@ -29,15 +29,16 @@ class Peer:
 class Daemon(Peer):
     name = "dbus-daemon"
 
-    def __init__(self, directory, arguments=()):
+    def __init__(self, directory, arguments=(), *, eavesdrop=False):
+        """With eavesdrop it also passes on answers that nobody asked for."""
         self.path = os.path.join(directory, "daemon")
         self.address = "unix:path=" + self.path
         config = os.path.join(directory, "daemon.conf")
         with open(config, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(path=self.path))
+            f.write(CONFIG.format(path=self.path, eavesdrop=' eavesdrop="true"' * eavesdrop))
         self.process = Process(["dbus-daemon", "--config-file=" + config, "--nofork", "--nopidfile",
                                 *arguments], log=os.path.join(directory, "daemon.log"))
-        wait_for("dbus-daemon", lambda: os.path.exists(self.path) or not self.process.running())
+        wait_for("dbus-daemon", lambda: listens(self.path) or not self.process.running())
         assert self.process.running(), self.process.log()
 
     def close(self):

@@ -151,7 +151,7 @@ def run_as_person(script, build, arguments):
         os.chmod(root, 0o755)
         os.mkdir(os.path.join(root, "dev"), 0o755)
         copy(build, os.path.join(root, "build"),
-             ("*.o", "*.d", "*.a", "san", "*.deb", "apt", "images"))
+             ("*.o", "*.d", "*.a", "san", "*.deb", "apt", "images", "/fuzz"))
         copy(source, os.path.join(root, "source"),
              ("/.git", "__pycache__", "/build", _top(build, source)))
         user, groups = _make_user(root)

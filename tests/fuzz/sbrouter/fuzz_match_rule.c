@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Canonical text parses to the same rule and is its own canonical text; matching is harmless. */
+/*
+ * Canonical text parses to the same rule and is its own canonical text; what the keys say is
+ * valid for libdbus; matching is harmless.
+ */
 #include <assert.h>
+#include <dbus/dbus.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +31,24 @@ static void match(const struct match_rule *r, const struct match_rule *same) {
         assert(match_rule_fits(r, &m, &args) == match_rule_fits(same, &m, &again));
 }
 
+/* We take no value that libdbus refuses; that it is UTF-8, the body's check has said before. */
+static void check_values(const struct match_rule *r) {
+        static dbus_bool_t (*const validate[MATCH_N_KEYS])(const char *, DBusError *) = {
+                [MATCH_SENDER] = dbus_validate_bus_name,
+                [MATCH_INTERFACE] = dbus_validate_interface,
+                [MATCH_MEMBER] = dbus_validate_member,
+                [MATCH_PATH] = dbus_validate_path,
+                [MATCH_PATH_NAMESPACE] = dbus_validate_path,
+                [MATCH_DESTINATION] = dbus_validate_bus_name,
+        };
+
+        for (unsigned k = 0; k < MATCH_N_KEYS; k++) {
+                const char *value = match_rule_get(r, k);
+
+                assert(!value || validate[k](value, NULL));
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         _cleanup_(match_rule_freep) struct match_rule *a = NULL, *b = NULL;
         /* Of 1024 bytes, at most all are quotes, each of which takes four. */
@@ -37,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         if (r != 0)
                 return 0;
         assert(a->n_args <= BODY_MAX_ARGS && a->type <= MESSAGE_SIGNAL);
+        check_values(a);
         n = match_rule_format(a, text, sizeof(text));
         assert(n < sizeof(text) && strlen(text) == n);
         r = match_rule_parse(text, n, &b);
