@@ -21,7 +21,9 @@
 /* An unfinished message longer than this is read in place instead of being copied twice. */
 #define PART_BYTES 16384u
 /* The first allocation for it; it doubles as bytes arrive, whatever its header announced. */
-#define IN_START_BYTES 65536u
+#define IN_START_BYTES 73728u
+/* Behind a large message comes another, mostly: enough for its header, so that its body is not copied. */
+#define AHEAD_BYTES 4096u
 
 /* Of one unfinished message and of the first that follows it in the same read. */
 #define PENDING_FDS (2 * LIMIT_MESSAGE_FDS)
@@ -258,6 +260,7 @@ static int feed_message(struct connection *c, const uint8_t *data, size_t n, siz
         if (n < frame.n)
                 return 0;
         *ret_used = frame.n;
+        c->sends_large = frame.n > PART_BYTES;
         return route_message(c->router, c, data, &frame, NULL);
 }
 
@@ -316,6 +319,7 @@ static int keep_rest(struct connection *c, const uint8_t *data, size_t n) {
                 memcpy(c->in->data, data, n);
                 c->n_in = n;
                 c->need_in = frame.n;
+                c->sends_large = true;
                 return 0;
         }
         return keep_part(c, data, n);
@@ -348,11 +352,13 @@ static int collect_fds(struct connection *c, struct msghdr *mh) {
         return 0;
 }
 
-/* Up to n bytes into to.  *ret_n is 0 when there is nothing (more): c may be dead then. */
-static int receive(struct connection *c, uint8_t *to, size_t n, size_t *ret_n) {
-        struct iovec iov = {to, n};
+/*
+ * Up to as many bytes as iov has room for.  *ret_n is 0 when there is nothing (more):
+ * c may be dead then.
+ */
+static int receive(struct connection *c, struct iovec *iov, size_t n_iov, size_t *ret_n) {
         union fd_control ctl;
-        struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+        struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n_iov};
         ssize_t k;
 
         *ret_n = 0;
@@ -377,57 +383,91 @@ static void check_stray_fds(struct connection *c) {
                 connection_breach(c, "it sent descriptors that no message announced");
 }
 
-static int read_large(struct connection *c) {
-        struct message_frame frame;
-        struct blob *b;
+/* What one read brought, and whether the socket may have more. */
+struct reading {
         size_t n;
-        int v;
+        bool more;
+};
 
-        if (c->n_in == c->in->cap) {
-                size_t cap = c->n_in * 2 < c->need_in ? c->n_in * 2 : c->need_in;
-
-                v = blob_grow(&c->in, &c->router->pool, cap);
-                if (v < 0)
-                        return v;
-        }
-        n = (c->in->cap < c->need_in ? c->in->cap : c->need_in) - c->n_in;
-        v = receive(c, c->in->data + c->n_in, n, &n);
-        c->n_in += n;
-        if (v < 0 || c->dead || c->n_in < c->need_in)
-                return v;
-        b = TAKE_PTR(c->in);
-        v = message_frame(b->data, c->need_in, &frame);
-        assert(v == 0); /* keep_rest() parsed the same bytes */
-        v = route_message(c->router, c, b->data, &frame, b);
-        blob_unref(b, &c->router->pool);
-        check_stray_fds(c);
-        return v;
-}
-
-static int read_small(struct connection *c) {
+/* The first n bytes of the scratch are the stream's next. */
+static int take_scratch(struct connection *c, size_t n) {
         uint8_t *scratch = c->router->scratch;
-        size_t n = c->n_part, got, used;
-        int v;
+        size_t used;
+        int v = feed(c, scratch, n, &used);
 
-        if (n > 0)
-                memcpy(scratch, c->part, n);
-        v = receive(c, scratch + n, ROUTER_SCRATCH - n, &got);
-        if (v < 0 || c->dead || got == 0)
-                return v;
-        free(c->part);
-        c->part = NULL;
-        c->n_part = 0;
-        v = feed(c, scratch, n + got, &used);
         if (v < 0 || c->dead)
                 return v < 0 ? v : 0;
         if (v > 0) {
                 list_append(&c->router->backlog, &c->backlog);
-                return keep_part(c, scratch + used, n + got - used);
+                return keep_part(c, scratch + used, n - used);
         }
-        if (used < n + got)
-                v = keep_rest(c, scratch + used, n + got - used);
+        if (used < n)
+                v = keep_rest(c, scratch + used, n - used);
         check_stray_fds(c);
         return v;
+}
+
+static int route_large(struct connection *c) {
+        struct blob *b = TAKE_PTR(c->in);
+        struct message_frame frame;
+        int v = message_frame(b->data, c->need_in, &frame);
+
+        assert(v == 0); /* keep_rest() parsed the same bytes */
+        v = route_message(c->router, c, b->data, &frame, b);
+        blob_unref(b, &c->router->pool);
+        return v;
+}
+
+static int grow_in(struct connection *c) {
+        size_t cap = c->n_in * 2 < c->need_in ? c->n_in * 2 : c->need_in;
+
+        return c->n_in == c->in->cap ? blob_grow(&c->in, &c->router->pool, cap) : 0;
+}
+
+/* Into its place, and of what follows the message the start. */
+static int read_large(struct connection *c, struct reading *ret) {
+        struct iovec iov[2];
+        size_t want, behind;
+        int v = grow_in(c);
+
+        if (v < 0)
+                return v;
+        want = (c->in->cap < c->need_in ? c->in->cap : c->need_in) - c->n_in;
+        iov[0] = (struct iovec){c->in->data + c->n_in, want};
+        iov[1] = (struct iovec){c->router->scratch, AHEAD_BYTES};
+        v = receive(c, iov, c->n_in + want == c->need_in ? 2 : 1, &ret->n);
+        if (v < 0 || c->dead)
+                return v;
+        behind = ret->n > want ? ret->n - want : 0;
+        ret->more = ret->n == want || behind == AHEAD_BYTES;
+        c->n_in += ret->n - behind;
+        if (c->n_in < c->need_in)
+                return 0;
+        v = route_large(c);
+        if (v < 0 || c->dead)
+                return v;
+        if (behind > 0)
+                return take_scratch(c, behind);
+        check_stray_fds(c);
+        return 0;
+}
+
+static int read_small(struct connection *c, struct reading *ret) {
+        uint8_t *scratch = c->router->scratch;
+        size_t n = c->n_part;
+        struct iovec iov = {scratch + n, c->sends_large ? AHEAD_BYTES : ROUTER_SCRATCH - n};
+        int v;
+
+        if (n > 0)
+                memcpy(scratch, c->part, n);
+        v = receive(c, &iov, 1, &ret->n);
+        if (v < 0 || c->dead || ret->n == 0)
+                return v;
+        free(c->part);
+        c->part = NULL;
+        c->n_part = 0;
+        ret->more = ret->n == iov.iov_len;
+        return take_scratch(c, n + ret->n);
 }
 
 int connection_work(struct connection *c) {
@@ -450,8 +490,18 @@ int connection_work(struct connection *c) {
         return v;
 }
 
+/* The pieces of large messages are read together, up to what a read of small ones may bring. */
 int connection_read(struct connection *c) {
-        return c->in ? read_large(c) : read_small(c);
+        struct reading reading;
+        size_t n = 0;
+        int v;
+
+        do {
+                reading = (struct reading){0};
+                v = c->in ? read_large(c, &reading) : read_small(c, &reading);
+                n += reading.n;
+        } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH);
+        return v;
 }
 
 static int on_event(struct loop_source *s, uint32_t events) {

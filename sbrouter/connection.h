@@ -71,6 +71,7 @@ struct connection {
         struct list backlog; /* on router->backlog: part has messages that wait for their turn */
         struct blob *in; /* an unfinished large message, read in place */
         size_t n_in, need_in;
+        bool sends_large; /* its last message was; the next will be, mostly */
         int *fds; /* received, their message is not complete yet */
         unsigned n_fds;
 

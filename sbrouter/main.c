@@ -90,11 +90,11 @@ static int set_max_connections(void *self, const char *value) {
         return args->limits.connections > 0 ? 0 : -EINVAL;
 }
 
-/* Above the limit of the whole bus it would mean nothing. */
+/* One sender gets a fifth of it: above this it would mean nothing, for the whole bus has a limit, too. */
 static int set_max_queue_bytes(void *self, const char *value) {
         struct arguments *args = self;
 
-        args->limits.queue_bytes = limit("max-queue-bytes", value, LIMIT_BUS_BYTES);
+        args->limits.queue_bytes = limit("max-queue-bytes", value, 5ul * LIMIT_BUS_BYTES);
         return args->limits.queue_bytes > 0 ? 0 : -EINVAL;
 }
 

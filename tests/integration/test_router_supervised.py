@@ -340,7 +340,7 @@ def test_usage(env):
                  ["--ipc-fd", "1", "--max-connections", "5"],
                  *(["--standalone", "--listen", "unix:/x", "--max-connections", n]
                    for n in ("0", "-1", "x", "3073", "5x", "")),
-                 ["--standalone", "--listen", "unix:/x", "--max-queue-bytes", "268435457"]):
+                 ["--standalone", "--listen", "unix:/x", "--max-queue-bytes", "1342177281"]):
         done = subprocess.run([os.path.join(env.build, "sbrouter"), *argv], capture_output=True,
                               timeout=60, check=False)
         assert done.returncode == 2 and done.stderr.count(b"\n") == 1, (argv, done)
