@@ -110,6 +110,14 @@ void connection_breach(struct connection *c, const char *what);
  * LIMIT_GATE_BYTES).  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM.
  */
 int connection_send(struct connection *c, const struct packet *p);
+/* A longer message is read in place instead of being copied twice. */
+#define CONNECTION_PART_BYTES 16384u
+
+/*
+ * Handles what is complete of data, up to LIMIT_TURN_MESSAGES units of work; *ret_used bytes
+ * of it.  1: there may be more; 0; or a negative errno.
+ */
+int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used);
 /* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */
 int connection_read(struct connection *c);
 /* Feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */

@@ -37,7 +37,7 @@ static int hello(const struct call *call) {
         if (c->id != 0 || (c->listener && router_is_full(call->r)))
                 return DRIVER_FAST_E_LEFT;
         router_register(call->r, c);
-        v = answer(call, c->name, NULL); /* a client learns its name from the reply, so that is first */
+        v = answer(call, c->name, NULL); /* that is first: a client learns its name from it */
         if (v == 0)
                 v = driver_name_owner_changed(call->r, c->name, NULL, c);
         return v < 0 ? v : driver_name_acquired(call->r, c, c->name);

@@ -90,7 +90,7 @@ static int set_max_connections(void *self, const char *value) {
         return args->limits.connections > 0 ? 0 : -EINVAL;
 }
 
-/* One sender gets a fifth of it: above this it would mean nothing, for the whole bus has a limit, too. */
+/* One sender gets a fifth of it, and the whole bus has a limit: more would mean nothing. */
 static int set_max_queue_bytes(void *self, const char *value) {
         struct arguments *args = self;
 
@@ -103,7 +103,7 @@ static const struct option_row options[] = {
         {"standalone", NULL, "be an ordinary bus, without a supervisor", set_standalone},
         {"listen", "ADDRESS", "with --standalone: unix:PATH to listen on; may be repeated", set_listen},
         {"max-connections", "N", "with --standalone: instead of 512", set_max_connections},
-        {"max-queue-bytes", "N", "with --standalone: unread bytes per receiver", set_max_queue_bytes},
+        {"max-queue-bytes", "N", "with --standalone: instead of 16 MiB", set_max_queue_bytes},
         {0},
 };
 

@@ -9,9 +9,9 @@
 
 #include "common/limits.h"
 
-#define SPARE_BLOB_MIN 65536u   /* below this malloc is as fast */
-#define SPARE_BYTES    4194304u /* of all spare blobs: some bodies of 1 MiB in flight */
-#define IOV_PER_SEND   64
+#define SPARE_BLOB_MIN  65536u   /* below this malloc is as fast */
+#define SPARE_BYTES     4194304u /* of all spare blobs: some bodies of 1 MiB in flight */
+#define IOV_PER_SEND    64
 #define MALLOC_OVERHEAD 8u
 
 struct segment {
@@ -19,8 +19,8 @@ struct segment {
         struct blob *blob; /* NULL: the bytes are in data */
         struct fd_list *fds;
         const uint8_t *p;
+        unsigned size;        /* SEGMENT_x, or none of these */
         size_t off, len, cap; /* cap is 0 for a blob's: nothing can be appended */
-        uint8_t size;         /* SEGMENT_x, or none of these */
         uint8_t data[];
 };
 
@@ -152,7 +152,7 @@ static struct segment *segment_new(struct queue_pool *p, unsigned size, size_t n
                 s = malloc(sizeof(*s) + cap);
         if (!s)
                 return NULL;
-        *s = (struct segment){.p = s->data, .cap = cap, .size = (uint8_t)size};
+        *s = (struct segment){.p = s->data, .cap = cap, .size = size};
         p->bytes += sizeof(*s) + cap;
         return s;
 }
