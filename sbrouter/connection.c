@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
 #include "common/greeting.h"
 #include "common/limits.h"
@@ -17,19 +16,6 @@
 #include "sbrouter/message.h"
 #include "sbrouter/route.h"
 #include "sbrouter/router.h"
-
-/* An unfinished message longer than this is read in place instead of being copied twice. */
-#define PART_BYTES 16384u
-/* The first allocation for it; it doubles as bytes arrive, whatever its header announced. */
-#define IN_START_BYTES 65536u
-
-/* Of one unfinished message and of the first that follows it in the same read. */
-#define PENDING_FDS (2 * LIMIT_MESSAGE_FDS)
-
-union fd_control {
-        struct cmsghdr align;
-        char buf[CMSG_SPACE(LIMIT_MESSAGE_FDS * sizeof(int))];
-};
 
 static int on_event(struct loop_source *s, uint32_t events);
 
@@ -285,11 +271,11 @@ static int feed_message(struct connection *c, const uint8_t *data, size_t n, siz
         if (n < frame.n)
                 return 0;
         *ret_used = frame.n;
+        c->sends_large = frame.n > CONNECTION_PART_BYTES;
         return route_message(c->router, c, data, &frame, NULL);
 }
 
-/* Up to LIMIT_TURN_MESSAGES units of work.  1: there may be more; 0; or a negative errno. */
-static int feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {
+int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {
         static int (*const stages[CONNECTION_N_STAGES])(struct connection *, const uint8_t *, size_t,
                                                         size_t *) = {
                 [CONNECTION_GREETING] = feed_greeting,
@@ -315,170 +301,6 @@ static int feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret
                         break; /* no whole unit is left */
         }
         return 0;
-}
-
-/* --- input, from the socket ----------------------------------------------------------------- */
-
-static int keep_part(struct connection *c, const uint8_t *data, size_t n) {
-        c->part = malloc(n);
-        if (!c->part)
-                return -ENOMEM;
-        memcpy(c->part, data, n);
-        c->n_part = n;
-        c->part_at = 0;
-        return 0;
-}
-
-/* Keeps what feed() could not use: the start of something. */
-static int keep_rest(struct connection *c, const uint8_t *data, size_t n) {
-        struct message_frame frame;
-
-        if (c->stage == CONNECTION_MESSAGES && message_frame(data, n, &frame) == 0 &&
-            frame.n > PART_BYTES) {
-                size_t cap = n * 2 > IN_START_BYTES ? n * 2 : IN_START_BYTES;
-
-                c->in = blob_new(&c->router->pool, cap < frame.n ? cap : frame.n, frame.n);
-                if (!c->in)
-                        return -ENOMEM;
-                memcpy(c->in->data, data, n);
-                c->n_in = n;
-                c->need_in = frame.n;
-                return 0;
-        }
-        return keep_part(c, data, n);
-}
-
-/* Every descriptor of the packet, to c->fds.  One too many: breach. */
-static int collect_fds(struct connection *c, struct msghdr *mh) {
-        for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
-                size_t n;
-
-                if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-                        continue;
-                n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-                if (!c->fds)
-                        c->fds = malloc(PENDING_FDS * sizeof(int));
-                for (size_t i = 0; i < n; i++) {
-                        int fd;
-
-                        memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
-                        if (c->fds && c->n_fds < PENDING_FDS) {
-                                c->fds[c->n_fds++] = fd;
-                        } else {
-                                (void)fd_close(fd);
-                                connection_breach(c, "it sent too many descriptors");
-                        }
-                }
-        }
-        if (mh->msg_flags & MSG_CTRUNC)
-                connection_breach(c, "it sent descriptors that it may not send");
-        return 0;
-}
-
-/* Up to n bytes into to.  *ret_n is 0 when there is nothing (more): c may be dead then. */
-static int receive(struct connection *c, uint8_t *to, size_t n, size_t *ret_n) {
-        struct iovec iov = {to, n};
-        union fd_control ctl;
-        struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
-        ssize_t k;
-
-        *ret_n = 0;
-        if (c->can_fds) {
-                mh.msg_control = ctl.buf;
-                mh.msg_controllen = sizeof(ctl.buf);
-        }
-        k = recvmsg(c->source.fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        if (k < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
-        if (k <= 0) {
-                connection_close(c);
-                return 0;
-        }
-        *ret_n = (size_t)k;
-        return collect_fds(c, &mh);
-}
-
-/* With nothing unfinished, no message is left that could claim them. */
-static void check_stray_fds(struct connection *c) {
-        if (c->n_fds > 0 && !c->part && !c->in)
-                connection_breach(c, "it sent descriptors that no message announced");
-}
-
-static int read_large(struct connection *c) {
-        struct message_frame frame;
-        struct blob *b;
-        size_t n;
-        int v;
-
-        if (c->n_in == c->in->cap) {
-                size_t cap = c->n_in * 2 < c->need_in ? c->n_in * 2 : c->need_in;
-
-                v = blob_grow(&c->in, &c->router->pool, cap);
-                if (v < 0)
-                        return v;
-        }
-        n = (c->in->cap < c->need_in ? c->in->cap : c->need_in) - c->n_in;
-        v = receive(c, c->in->data + c->n_in, n, &n);
-        c->n_in += n;
-        if (v < 0 || c->dead || c->n_in < c->need_in)
-                return v;
-        b = TAKE_PTR(c->in);
-        v = message_frame(b->data, c->need_in, &frame);
-        assert(v == 0); /* keep_rest() parsed the same bytes */
-        v = route_message(c->router, c, b->data, &frame, b);
-        blob_unref(b, &c->router->pool);
-        check_stray_fds(c);
-        return v;
-}
-
-static int read_small(struct connection *c) {
-        uint8_t *scratch = c->router->scratch;
-        size_t n = c->n_part, got, used;
-        int v;
-
-        if (n > 0)
-                memcpy(scratch, c->part, n);
-        v = receive(c, scratch + n, ROUTER_SCRATCH - n, &got);
-        if (v < 0 || c->dead || got == 0)
-                return v;
-        free(c->part);
-        c->part = NULL;
-        c->n_part = 0;
-        v = feed(c, scratch, n + got, &used);
-        if (v < 0 || c->dead)
-                return v < 0 ? v : 0;
-        if (v > 0) {
-                list_append(&c->router->backlog, &c->backlog);
-                return keep_part(c, scratch + used, n + got - used);
-        }
-        if (used < n + got)
-                v = keep_rest(c, scratch + used, n + got - used);
-        check_stray_fds(c);
-        return v;
-}
-
-int connection_work(struct connection *c) {
-        _cleanup_free_ uint8_t *done = NULL;
-        size_t used, n;
-        int v = feed(c, c->part + c->part_at, c->n_part - c->part_at, &used);
-
-        c->part_at += used;
-        if (v == 1 && !c->dead)
-                return 0;
-        list_remove(&c->backlog);
-        if (v < 0 || c->dead)
-                return v < 0 ? v : 0;
-        done = TAKE_PTR(c->part);
-        n = c->n_part - c->part_at;
-        c->n_part = 0;
-        if (n > 0)
-                v = keep_rest(c, done + c->part_at, n);
-        check_stray_fds(c);
-        return v;
-}
-
-int connection_read(struct connection *c) {
-        return c->in ? read_large(c) : read_small(c);
 }
 
 static int on_event(struct loop_source *s, uint32_t events) {

@@ -73,6 +73,7 @@ struct connection {
         struct list backlog; /* on router->backlog: part has messages that wait for their turn */
         struct blob *in; /* an unfinished large message, read in place */
         size_t n_in, need_in;
+        bool sends_large; /* its last message was; the next will be, mostly */
         int *fds; /* received, their message is not complete yet */
         unsigned n_fds;
 
@@ -112,6 +113,14 @@ void connection_breach(struct connection *c, const char *what);
  * LIMIT_GATE_BYTES) unless the bus is full of others' unread ones.  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM.
  */
 int connection_send(struct connection *c, const struct packet *p);
+/* A longer message is read in place instead of being copied twice. */
+#define CONNECTION_PART_BYTES 16384u
+
+/*
+ * Handles what is complete of data, up to LIMIT_TURN_MESSAGES units of work; *ret_used bytes
+ * of it.  1: there may be more; 0; or a negative errno.
+ */
+int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used);
 /* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */
 int connection_read(struct connection *c);
 /* Feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */

@@ -34,10 +34,10 @@ static int hello(const struct call *call) {
         struct connection *c = call->c;
         int v;
 
-        if (c->id != 0 || (c->listener && router_is_full(call->r)))
+        if (c->id != 0 || (c->listener && (router_is_full(call->r) || router_peer_lags(call->r))))
                 return DRIVER_FAST_E_LEFT;
         router_register(call->r, c);
-        v = answer(call, c->name, NULL); /* a client learns its name from the reply, so that is first */
+        v = answer(call, c->name, NULL); /* that is first: a client learns its name from it */
         if (v == 0)
                 v = driver_name_owner_changed(call->r, c->name, NULL, c);
         return v < 0 ? v : driver_name_acquired(call->r, c, c->name);

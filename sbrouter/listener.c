@@ -162,7 +162,10 @@ static int accept_one(struct listener *l) {
         return connection_read(c); /* most have sent everything up to Hello by now */
 }
 
-/* Mostly one waits, and to learn that no other does costs a call: more are taken when they keep coming. */
+/*
+ * Mostly one waits, and to learn that no other does costs a call: more are taken at once
+ * only when they keep coming.
+ */
 static int on_ready(struct loop_source *s, _unused_ uint32_t events) {
         struct listener *l = LIST_OWNER(s, struct listener, source);
         uint64_t turn = l->router->loop.turn;

@@ -21,7 +21,7 @@ struct loop_source {
 
 struct loop {
         int epoll_fd;
-        uint64_t now; /* ms of CLOCK_MONOTONIC, read once per turn */
+        uint64_t now;  /* ms of CLOCK_MONOTONIC, read once per turn */
         uint64_t turn; /* this one's number */
         bool stop;
 };
@@ -33,8 +33,10 @@ void loop_done(struct loop *l);
 int loop_add(struct loop *l, struct loop_source *s, uint32_t events);
 int loop_change(struct loop *l, struct loop_source *s, uint32_t events);
 void loop_remove(struct loop *l, struct loop_source *s);
-/* The same for a descriptor that is closed next, and of which there is no duplicate anywhere:
- * the kernel forgets it then. */
+/*
+ * The same for a descriptor that is closed next and has no duplicate anywhere: the kernel
+ * forgets it then.
+ */
 void loop_forget(struct loop_source *s);
 
 /*

@@ -104,11 +104,11 @@ static int set_max_connections(void *self, const char *value) {
         return args->limits.connections > 0 ? 0 : -EINVAL;
 }
 
-/* Above the limit of the whole bus it would mean nothing. */
+/* One sender gets a fifth of it, and the whole bus has a limit: more would mean nothing. */
 static int set_max_queue_bytes(void *self, const char *value) {
         struct arguments *args = self;
 
-        args->limits.queue_bytes = limit("max-queue-bytes", value, LIMIT_BUS_BYTES);
+        args->limits.queue_bytes = limit("max-queue-bytes", value, 5ul * LIMIT_BUS_BYTES);
         return args->limits.queue_bytes > 0 ? 0 : -EINVAL;
 }
 
@@ -119,7 +119,7 @@ static const struct option_row options[] = {
         {"in-namespaces", NULL, "the supervisor has made the namespaces to live in", set_in_namespaces},
         {"waive", "LAYERS", "parts of the sandbox to do without, as in sidebus.conf(5)", set_waive},
         {"max-connections", "N", "with --standalone: instead of 512", set_max_connections},
-        {"max-queue-bytes", "N", "with --standalone: unread bytes per receiver", set_max_queue_bytes},
+        {"max-queue-bytes", "N", "with --standalone: instead of 16 MiB", set_max_queue_bytes},
         {0},
 };
 

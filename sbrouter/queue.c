@@ -9,9 +9,9 @@
 
 #include "common/limits.h"
 
-#define SPARE_BLOB_MIN 65536u  /* below this malloc is as fast */
-#define SPARE_BLOB_MAX 4194304u
-#define IOV_PER_SEND   64
+#define SPARE_BLOB_MIN  65536u   /* below this malloc is as fast */
+#define SPARE_BYTES     4194304u /* of all spare blobs: some bodies of 1 MiB in flight */
+#define IOV_PER_SEND    64
 #define MALLOC_OVERHEAD 8u
 
 struct segment {
@@ -19,8 +19,8 @@ struct segment {
         struct blob *blob; /* NULL: the bytes are in data */
         struct fd_list *fds;
         const uint8_t *p;
+        unsigned size;        /* SEGMENT_x, or none of these */
         size_t off, len, cap; /* cap is 0 for a blob's: nothing can be appended */
-        uint8_t size;         /* SEGMENT_x, or none of these */
         uint8_t data[];
 };
 
@@ -38,12 +38,26 @@ union fd_control {
         char buf[CMSG_SPACE(LIMIT_MESSAGE_FDS * sizeof(int))];
 };
 
-struct blob *blob_new(struct queue_pool *p, size_t cap, size_t expected) {
-        struct blob *b = p->blob;
+static struct blob *remove_spare(struct queue_pool *p, unsigned i) {
+        struct blob *b = p->blobs[i];
 
-        if (b && b->cap >= cap && b->cap / 2 <= expected) {
-                p->blob = NULL;
-        } else {
+        p->n_blobs--;
+        memmove(&p->blobs[i], &p->blobs[i + 1], (p->n_blobs - i) * sizeof(p->blobs[0]));
+        p->spare_bytes -= b->cap;
+        return b;
+}
+
+static struct blob *find_spare(struct queue_pool *p, size_t cap, size_t expected) {
+        for (unsigned i = p->n_blobs; i-- > 0;)
+                if (p->blobs[i]->cap >= cap && p->blobs[i]->cap / 2 <= expected)
+                        return remove_spare(p, i);
+        return NULL;
+}
+
+struct blob *blob_new(struct queue_pool *p, size_t cap, size_t expected) {
+        struct blob *b = find_spare(p, cap, expected);
+
+        if (!b) {
                 b = malloc(sizeof(*b) + cap);
                 if (!b)
                         return NULL;
@@ -74,17 +88,23 @@ struct blob *blob_ref(struct blob *b) {
         return b;
 }
 
+/* A fresh large buffer costs a page fault per 4 KiB: keep the last ones, the next may be alike. */
+static void keep_spare(struct queue_pool *p, struct blob *b) {
+        while (p->n_blobs > 0 &&
+               (p->n_blobs == SPARE_BLOBS || p->spare_bytes > SPARE_BYTES - b->cap))
+                free(remove_spare(p, 0));
+        p->blobs[p->n_blobs++] = b;
+        p->spare_bytes += b->cap;
+}
+
 struct blob *blob_unref(struct blob *b, struct queue_pool *p) {
         if (!b || --b->ref > 0)
                 return NULL;
         p->bytes -= b->cap;
-        /* A fresh large buffer costs a page fault per 4 KiB: keep the last one, the next may be alike. */
-        if (b->cap >= SPARE_BLOB_MIN && b->cap <= SPARE_BLOB_MAX) {
-                free(p->blob);
-                p->blob = b;
-        } else {
+        if (b->cap >= SPARE_BLOB_MIN && b->cap <= SPARE_BYTES)
+                keep_spare(p, b);
+        else
                 free(b);
-        }
         return NULL;
 }
 
@@ -132,7 +152,7 @@ static struct segment *segment_new(struct queue_pool *p, unsigned size, size_t n
                 s = malloc(sizeof(*s) + cap);
         if (!s)
                 return NULL;
-        *s = (struct segment){.p = s->data, .cap = cap, .size = (uint8_t)size};
+        *s = (struct segment){.p = s->data, .cap = cap, .size = size};
         p->bytes += sizeof(*s) + cap;
         return s;
 }
@@ -156,7 +176,8 @@ void queue_pool_done(struct queue_pool *p) {
         for (unsigned size = 0; size < SEGMENT_N_SIZES; size++)
                 for (struct segment *s; (s = take_spare(p, size));)
                         free(s);
-        free(p->blob);
+        while (p->n_blobs > 0)
+                free(remove_spare(p, 0));
         *p = (struct queue_pool){0};
 }
 

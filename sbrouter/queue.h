@@ -37,14 +37,18 @@ enum {
         SEGMENT_N_SIZES
 };
 
+#define SPARE_BLOBS 8u
+
 /* Spare pieces, one pool per router. */
 struct queue_pool {
         struct {
                 struct segment *first;
                 unsigned n;
         } spare[SEGMENT_N_SIZES];
-        struct blob *blob;
-        size_t bytes; /* of all pieces that are in use, not of spare ones */
+        struct blob *blobs[SPARE_BLOBS]; /* the last one that was used is last */
+        unsigned n_blobs;
+        size_t spare_bytes; /* of these */
+        size_t bytes;       /* of all pieces that are in use, not of spare ones */
 };
 
 struct queue {

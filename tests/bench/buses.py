@@ -15,7 +15,7 @@ from rig.processes import Process, wait_for  # noqa: E402
 from rig.router import GUEST, VM, Client, Supervised  # noqa: E402
 
 CONNECTIONS = 2000
-QUEUE_BYTES = 256 << 20
+QUEUE_BYTES = 1 << 30  # a fifth is for one sender: 128 bodies of 1 MiB
 VSOCK_PORT = 7919
 
 DBUS_DAEMON_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"

@@ -65,7 +65,8 @@ static void pair_open(struct pair *p, const struct bench *b, uint32_t n_bytes) {
                 .member = "Echo",
                 .signature = n_bytes > 0 ? "ay" : NULL,
         };
-        struct words answer = {.type = TEMPLATE_RETURN, .is_reply = true, .signature = call.signature};
+        struct words answer = {
+                .type = TEMPLATE_RETURN, .is_reply = true, .signature = call.signature};
         uint8_t *body = n_bytes > 0 ? body_bytes(n_bytes, &n) : NULL;
 
         stream_open(&p->caller, &b->target, ROLE_CALLER, cap);

@@ -14,14 +14,10 @@ static const struct workload {
         const char *name, *words;
         workload_fn *fn;
 } workloads[] = {
-        {"call", "BYTES:IN-FLIGHT", work_call},
-        {"fd", "", work_fd},
-        {"driver", "METHOD:IN-FLIGHT", work_driver},
-        {"connect", "", work_connect},
-        {"fanout", "RECEIVERS", work_fanout},
-        {"match", "KIND:RULES", work_match},
-        {"connections", "", work_connections},
-        {"rules", "KIND", work_rules},
+        {"call", "BYTES:IN-FLIGHT", work_call},      {"fd", "", work_fd},
+        {"driver", "METHOD:IN-FLIGHT", work_driver}, {"connect", "", work_connect},
+        {"fanout", "RECEIVERS", work_fanout},        {"match", "KIND:RULES", work_match},
+        {"connections", "", work_connections},       {"rules", "KIND", work_rules},
 };
 
 void report(const char *row, const char *metric, double value) {
@@ -41,7 +37,8 @@ struct span span_begin(const struct bench *b) {
 }
 
 void span_report(const struct span *s, const char *row, uint64_t n) {
-        double wall = (double)(clock_ns() - s->wall), cpu = (double)(bus_cpu_ns(&s->bench->bus) - s->cpu);
+        double wall = (double)(clock_ns() - s->wall),
+               cpu = (double)(bus_cpu_ns(&s->bench->bus) - s->cpu);
 
         report(row, "wall", wall / 1e3 / (double)n);
         report(row, "cpu", cpu / 1e3 / (double)n);
@@ -102,12 +99,23 @@ int main(int argc, char **argv) {
 
         while ((o = getopt(argc, argv, "p:t:rs1")) != -1)
                 switch (o) {
-                case 'p': add_process(&b, optarg); break;
-                case 't': b.seconds = atof(optarg); break;
-                case 'r': b.target.is_relay = true; break;
-                case 's': b.target.stepwise = true; break;
-                case '1': b.target.one_by_one = true; break;
-                default: usage();
+                case 'p':
+                        add_process(&b, optarg);
+                        break;
+                case 't':
+                        b.seconds = atof(optarg);
+                        break;
+                case 'r':
+                        b.target.is_relay = true;
+                        break;
+                case 's':
+                        b.target.stepwise = true;
+                        break;
+                case '1':
+                        b.target.one_by_one = true;
+                        break;
+                default:
+                        usage();
                 }
         if (argc - optind < 2)
                 usage();

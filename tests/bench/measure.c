@@ -67,7 +67,8 @@ static long sum_of_lines(pid_t pid, const char *file, const char *key, const cha
         while (fgets(line, sizeof(line), f)) {
                 long v;
 
-                if (strncmp(line, key, strlen(key)) != 0 && strncmp(line, other, strlen(other)) != 0)
+                if (strncmp(line, key, strlen(key)) != 0 &&
+                    strncmp(line, other, strlen(other)) != 0)
                         continue;
                 if (sscanf(strchr(line, ':') + 1, "%ld", &v) == 1)
                         sum = (sum < 0 ? 0 : sum) + v;
@@ -80,8 +81,8 @@ struct memory bus_memory(const struct bus_processes *bus) {
         struct memory m = {0};
 
         for (unsigned i = 0; i < bus->n; i++) {
-                long private = sum_of_lines(bus->pids[i], "smaps_rollup", "Private_Clean:",
-                                            "Private_Dirty:");
+                long private = sum_of_lines(bus->pids[i], "smaps_rollup",
+                                            "Private_Clean:", "Private_Dirty:");
 
                 m.private_kib = private < 0 || m.private_kib < 0 ? -1 : m.private_kib + private;
                 m.anonymous_kib += sum_of_lines(bus->pids[i], "status", "RssAnon:", "RssAnon:");

@@ -16,8 +16,8 @@
 #include "tests/bench/fail.h"
 #include "tests/bench/stream.h"
 
-#define READ_BYTES       262144u
-#define EVENTS_PER_TURN  64
+#define READ_BYTES      262144u
+#define EVENTS_PER_TURN 64
 
 struct end {
         int fd, carried; /* carried: a descriptor that came with the last read, or -1 */
@@ -160,7 +160,8 @@ static bool readable(struct relay *r, struct end *e) {
                 char buf[CMSG_SPACE(sizeof(int))];
                 struct cmsghdr align;
         } ctl;
-        struct msghdr mh = {.msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf)};
+        struct msghdr mh = {
+                .msg_iovlen = 1, .msg_control = ctl.buf, .msg_controllen = sizeof(ctl.buf)};
         struct iovec iov;
         size_t whole;
         ssize_t k;

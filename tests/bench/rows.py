@@ -68,7 +68,7 @@ GROUPS = [
                             call_row(1024, 128)]),
     calls("call", "apart", [call_row(0, 16, 0.5, "call-each"), call_row(1024, 16, 0.5, "call-each"),
                             call_row(0, 128, None, "call-each")], ("-1",)),
-    calls("call", "apart", [call_row(n, w, 0.9 if w < 128 else None)
+    calls("large", "apart", [call_row(n, w, 0.9 if w < 128 else None)
                             for n in (65536, 1048576) for w in (1, 16, 128)]),
     Group("driver", "apart", (), tuple(row.key for row in DRIVER), tuple(DRIVER)),
     Group("fd", "apart", (), ("fd",), (Row("fd", "call with a descriptor"),)),

@@ -59,7 +59,8 @@ static void crowd_open(struct crowd *c, const struct bench *b, unsigned n) {
                 s->self = &c->arrivals;
                 if (!b->target.is_relay)
                         stream_ask(s, "AddMatch",
-                                   "type='signal',interface='" INTERFACE "',member='" MEMBER "'", -1, &m);
+                                   "type='signal',interface='" INTERFACE "',member='" MEMBER "'",
+                                   -1, &m);
                 if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, s->fd, &ev) < 0)
                         fail("epoll_ctl");
         }
@@ -139,16 +140,20 @@ void format_rule(char out[RULE_BYTES], const char *kind, const char *sender, uns
         else if (strcmp(kind, "arg0") == 0)
                 (void)snprintf(out, RULE_BYTES,
                                "type='signal',interface='" INTERFACE "',member='" MEMBER
-                               "',arg0='org.bench.a.key.number%u'", i);
+                               "',arg0='org.bench.a.key.number%u'",
+                               i);
         else if (strcmp(kind, "full") == 0) /* what GDBus and sd-bus install for a proxy */
-                (void)snprintf(out, RULE_BYTES,
-                               "type='signal',sender='%s',path='/org/bench/p%u',interface='" INTERFACE
-                               "',member='" MEMBER "'", sender, i);
+                (void)snprintf(
+                        out, RULE_BYTES,
+                        "type='signal',sender='%s',path='/org/bench/p%u',interface='" INTERFACE
+                        "',member='" MEMBER "'",
+                        sender, i);
         else
                 fail("no such kind of rule: %s", kind);
 }
 
-void add_rules(struct stream *s, const char *kind, const char *sender, unsigned first, unsigned last) {
+void add_rules(struct stream *s, const char *kind, const char *sender, unsigned first,
+               unsigned last) {
         unsigned asked = first, answered = first;
 
         while (answered < last) {

@@ -232,7 +232,8 @@ const char *incoming_field(const struct incoming *m, uint8_t code, uint32_t *ret
 }
 
 void incoming_check(const struct incoming *m) {
-        const char *name = m->type == TEMPLATE_ERROR ? incoming_field(m, FIELD_ERROR_NAME, NULL) : NULL;
+        const char *name =
+                m->type == TEMPLATE_ERROR ? incoming_field(m, FIELD_ERROR_NAME, NULL) : NULL;
 
         errno = 0;
         if (name)
@@ -285,7 +286,8 @@ static int gather(struct stream *s, struct iovec iov[IOV_PER_SEND], size_t *ret_
         for (unsigned k = 0; k < s->n_queued && n + 2 <= IOV_PER_SEND; k++) {
                 unsigned i = (s->first + k) % STREAM_QUEUE;
                 const struct template *t = s->queue[i].t;
-                size_t of_header = sent < t->n_header ? sent : t->n_header, of_body = sent - of_header;
+                size_t of_header = sent < t->n_header ? sent : t->n_header,
+                       of_body = sent - of_header;
 
                 if (of_header < t->n_header)
                         iov[n++] = (struct iovec){s->queue[i].header + of_header,

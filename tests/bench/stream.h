@@ -53,7 +53,7 @@ struct stream {
         struct {
                 const struct template *t;
                 uint8_t header[TEMPLATE_HEADER];
-        } *queue;
+        } * queue;
         unsigned first, n_queued;
         size_t n_sent; /* bytes of the first that have left */
 
@@ -62,7 +62,8 @@ struct stream {
         void *self;
 };
 
-/* Connects, authenticates and says Hello; cap bytes of read buffer.  Ends the process on failure. */
+/* Connects, authenticates and says Hello; cap bytes of read buffer.  Ends the process on failure.
+ */
 void stream_open(struct stream *s, const struct target *target, enum role role, size_t cap);
 void stream_close(struct stream *s);
 

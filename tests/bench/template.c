@@ -125,7 +125,9 @@ void template_driver(struct template *t, const char *member, const char *text, l
                 .interface = DRIVER,
                 .destination = DRIVER,
                 .member = member,
-                .signature = !text ? NULL : number < 0 ? "s" : "su",
+                .signature = !text        ? NULL
+                             : number < 0 ? "s"
+                                          : "su",
         };
         uint8_t *body = NULL;
         uint32_t n = 0;

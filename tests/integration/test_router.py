@@ -2,6 +2,8 @@
 """sbrouter as a bus: what the specification promises to well-behaved clients."""
 
 import os
+import random
+import threading
 
 from gi.repository import Gio, GLib
 
@@ -305,6 +307,42 @@ def test_pipelined(env):
         while not c.line().startswith(b"OK"):
             pass
         assert c.result(1)[0].startswith(":1.") and len(c.result(2)[0]) == 32
+
+
+def test_sizes(env):
+    """messages of all sizes in one stream, written in pieces of all sizes: all arrive, in order"""
+    router = env.closing(Standalone(env.build, env.tmp, "--max-queue-bytes", "1000000000"))
+    sender, receiver = clients(env, router, 2)
+    numbers = random.Random(6)
+    sizes = [0, 1, 4096, 16384, 65536, 262144, 600000]
+    sent, stream = [], b""
+    for serial in range(100, 250):
+        size = max(0, numbers.choice(sizes) + numbers.randrange(-200, 200))
+        if numbers.randrange(3) == 0:
+            size = numbers.randrange(300)
+        body = bytes([numbers.randrange(256)]) * size
+        sent.append((serial, body))
+        argument = GLib.Variant.new_from_bytes(GLib.VariantType("ay"), GLib.Bytes(body), True)
+        stream += signal("S", GLib.Variant.new_tuple(argument), destination=receiver.name,
+                         serial=serial)
+
+    def write():
+        at = 0
+        while at < len(stream):
+            n = numbers.choice([1, 16, 100, 4096, 50000, 300000])
+            sender.send(stream[at:at + n])
+            at += n
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for serial, body in sent:
+        message = receiver.message()
+        while message.get_member() == "NameAcquired":
+            message = receiver.message()
+        assert message.get_serial() == serial
+        argument = message.get_body().get_child_value(0)
+        assert bytes(argument.get_data_as_bytes().get_data() or b"") == body
+    writer.join()
 
 
 def test_big_endian(env):

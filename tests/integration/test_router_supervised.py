@@ -8,6 +8,7 @@ import subprocess
 
 from gi.repository import GLib
 
+from rig.limits import limit
 from rig.processes import wait_for
 from rig.router import (BUS, CID, FDS, GUEST, MACHINE_ID, OWNER, PORTAL, PRIVATE, SUPERVISOR, VM,
                         Client, Supervised, signal)
@@ -345,8 +346,10 @@ def test_usage(env):
                  ["--standalone", "--listen"], ["--nothing"], ["operand"],
                  ["--ipc-fd", "1", "--max-connections", "5"],
                  *(["--standalone", "--listen", "unix:/x", "--max-connections", n]
-                   for n in ("0", "-1", "x", "3073", "5x", "")),
-                 ["--standalone", "--listen", "unix:/x", "--max-queue-bytes", "268435457"]):
+                   for n in ("0", "-1", "x", str(limit(env, "STANDALONE_CONNECTIONS") + 1), "5x",
+                             "")),
+                 ["--standalone", "--listen", "unix:/x", "--max-queue-bytes",
+                  str(limit(env, "BUS_BYTES") + 1)]):
         done = subprocess.run([os.path.join(env.build, "sbrouter"), *argv], capture_output=True,
                               timeout=60, check=False)
         assert done.returncode == 2 and done.stderr.count(b"\n") == 1, (argv, done)

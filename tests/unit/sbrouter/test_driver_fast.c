@@ -61,7 +61,8 @@ static void write_call(struct wire *w, const struct question *q, bool with_inter
         wire_end(w, body.b, body.n);
 }
 
-static void ask(struct bus *b, struct connection *c, const struct question *q, bool with_interface) {
+static void ask(struct bus *b, struct connection *c, const struct question *q,
+                bool with_interface) {
         struct message m;
         struct wire w;
 
@@ -120,8 +121,8 @@ static void hear(struct connection *c, int end, char *out, size_t size) {
 }
 
 /* Both ways, with the same question. */
-static void compare(struct sides *s, struct connection *a, int end_a, struct connection *b, int end_b,
-                    const struct question *q) {
+static void compare(struct sides *s, struct connection *a, int end_a, struct connection *b,
+                    int end_b, const struct question *q) {
         static char fast[70000], slow[70000];
 
         ask(&s->fast, a, q, true);
@@ -146,10 +147,30 @@ static const struct question methods[] = {
 };
 
 static const char *const texts[] = {
-        ":1.1", ":1.2", ":1.6", ":1.7", ":1.01", ":1.", ":", "", "org.freedesktop.DBus", "own.one",
-        "not.owned", "not a name", "ä", "type='signal'", "type='signal',interface='a.b'",
-        "interface='a.b',type='signal'", "arg0='x',member='M'", "type='nonsense'", "member=M", "=",
-        "type='signal',", "path='/a',path_namespace='/a'", "arg64='x'", "sender=':1.1'",
+        ":1.1",
+        ":1.2",
+        ":1.6",
+        ":1.7",
+        ":1.01",
+        ":1.",
+        ":",
+        "",
+        "org.freedesktop.DBus",
+        "own.one",
+        "not.owned",
+        "not a name",
+        "ä",
+        "type='signal'",
+        "type='signal',interface='a.b'",
+        "interface='a.b',type='signal'",
+        "arg0='x',member='M'",
+        "type='nonsense'",
+        "member=M",
+        "=",
+        "type='signal',",
+        "path='/a',path_namespace='/a'",
+        "arg64='x'",
+        "sender=':1.1'",
 };
 
 static void test_same(void) {
@@ -209,7 +230,8 @@ static void test_hello(void) {
         (void)close(end_b);
 }
 
-/* The fast way takes the calls it is for; and that it leaves the others is what compare() relies on. */
+/* The fast way takes the calls it is for; and that it leaves the others is what compare() relies
+ * on. */
 static void test_taken(void) {
         struct sides s;
 

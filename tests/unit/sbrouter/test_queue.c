@@ -262,7 +262,49 @@ static void test_blob(void) {
         queue_pool_done(&pool);
 }
 
+/* The newest come back first, the oldest go when there are too many, and never more than 4 MiB stay. */
+static void test_spares(void) {
+        _cleanup_(queue_pool_done) struct queue_pool pool = {0};
+        struct blob *b[SPARE_BLOBS + 1];
+
+        for (unsigned i = 0; i < ELEMENTSOF(b); i++)
+                b[i] = blob_new(&pool, 100000 + i, 100000);
+        for (unsigned i = 0; i < ELEMENTSOF(b); i++)
+                blob_unref(b[i], &pool);
+        CHECK_EQ_INT(pool.bytes, 0);
+        CHECK_EQ_INT(pool.n_blobs, SPARE_BLOBS);
+        for (unsigned i = ELEMENTSOF(b); i-- > 1;)
+                CHECK(blob_new(&pool, 100000, 100000) == b[i]);
+        CHECK_EQ_INT(pool.n_blobs, 0);
+        CHECK_EQ_INT(pool.spare_bytes, 0);
+        for (unsigned i = 1; i < ELEMENTSOF(b); i++)
+                blob_unref(b[i], &pool);
+        for (unsigned i = 0; i < 6; i++)
+                b[i] = blob_new(&pool, 1000000, 1000000);
+        for (unsigned i = 0; i < 6; i++)
+                blob_unref(b[i], &pool);
+        CHECK_EQ_INT(pool.spare_bytes, 4000000);
+        CHECK_EQ_INT(pool.n_blobs, 4);
+        b[0] = blob_new(&pool, 5000000, 5000000); /* too large to be kept */
+        blob_unref(b[0], &pool);
+        CHECK_EQ_INT(pool.n_blobs, 4);
+}
+
+/* A queue of one message takes little memory; what comes behind it may take more. */
+static void test_segments(void) {
+        RIG;
+
+        put(&g, 0, 200, NULL);
+        CHECK(g.pool.bytes <= 1024);
+        for (unsigned k = 1; k < 30; k++)
+                put(&g, k, 200, NULL);
+        CHECK(g.pool.bytes > 30 * 200 && g.pool.bytes < 20000);
+        queue_done(&g.q, &g.pool);
+        CHECK_EQ_INT(g.pool.bytes, 0);
+}
+
 TEST_MAIN({"small messages", test_small}, {"small, large and shared", test_mixed},
           {"descriptors go with their message", test_descriptors},
           {"what is never sent", test_never_sent}, {"the reader does not read", test_full},
-          {"the reader is gone", test_gone}, {"blobs", test_blob})
+          {"the reader is gone", test_gone}, {"blobs", test_blob},
+          {"spare blobs", test_spares}, {"segments of two sizes", test_segments})

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""make bench: that it measures what it says.  How much it is, no test asks."""
+
+import os
+import subprocess
+import sys
+
+from rig.router import Standalone
+
+
+def run_bench(env, *arguments):
+    return subprocess.run([sys.executable, "-B", os.path.join(env.source, "tests/bench/run"),
+                           env.build, *arguments], capture_output=True, text=True, check=False)
+
+
+def client(env, address, *work):
+    return subprocess.run([os.path.join(env.build, "tests/bench/client"), "-t", "0.01", address,
+                           *work], capture_output=True, text=True, check=False)
+
+
+def expected(env):
+    """(bus, row) of all that the router and the relay are measured by."""
+    sys.path.insert(0, os.path.join(env.source, "tests/bench"))
+    import rows
+    return {(bus, row.key) for group in rows.GROUPS for row in group.rows
+            for bus in ("relay", "sbrouter") if bus not in group.unless}
+
+
+def test_rows(env):
+    """every row is measured of the router and of the relay, and stands in the table"""
+    samples = os.path.join(env.tmp, "samples")
+    done = run_bench(env, "--rounds", "1", "--seconds", "0.01", "--bus", "relay", "--bus",
+                     "sbrouter", "--tsv", samples)
+    assert done.returncode == 0, done.stderr
+    found = set()
+    with open(samples, encoding="ascii") as f:
+        for line in f:
+            _, bus, row, metric, value = line.split("\t")
+            found.add((bus, row))
+            assert metric not in ("cpu", "wall") or float(value) > 0, line
+    assert expected(env) <= found, expected(env) - found
+    table = [line for line in done.stdout.splitlines() if line.startswith("| signal to ")]
+    assert len(table) == 4 and all(line.count("|") == 7 for line in table), done.stdout
+
+
+def test_refused(env):
+    """what the bus refuses is no result: the client says so and fails"""
+    router = env.closing(Standalone(env.build, env.tmp))
+    done = client(env, router.address, "call:1048576:128")
+    assert done.returncode == 1 and "LimitsExceeded" in done.stderr, done
+    assert not done.stdout, done
+    done = client(env, "unix:path=/no/such/bus", "connect")
+    assert done.returncode == 1 and "/no/such/bus" in done.stderr, done
+    for words in (["nothing"], ["call:x:1"], []):
+        assert client(env, router.address, *words).returncode in (1, 2), words
+
+
+def test_usage(env):
+    """unknown words and buses are named, with those that there are"""
+    done = run_bench(env, "signal")
+    assert done.returncode == 2 and "fanout" in done.stderr, done
+    done = run_bench(env, "--bus", "busd")
+    assert done.returncode == 2 and "dbus-broker" in done.stderr, done
