@@ -349,7 +349,7 @@ def test_usage(env):
                    for n in ("0", "-1", "x", str(limit(env, "STANDALONE_CONNECTIONS") + 1), "5x",
                              "")),
                  ["--standalone", "--listen", "unix:/x", "--max-queue-bytes",
-                  str(limit(env, "BUS_BYTES") + 1)]):
+                  str(5 * limit(env, "BUS_BYTES") + 1)]):
         done = subprocess.run([os.path.join(env.build, "sbrouter"), *argv], capture_output=True,
                               timeout=60, check=False)
         assert done.returncode == 2 and done.stderr.count(b"\n") == 1, (argv, done)
