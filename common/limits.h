@@ -50,7 +50,7 @@
 #define LIMIT_NOTIFICATIONS_CLIENT 30u /* a minute, and at once, of one guest client: a chat in full swing */
 #define LIMIT_NOTIFICATIONS_VM     60u /* of all of them: more nobody reads */
 #define LIMIT_PRESSES             8u  /* of buttons at once: a person presses one after the other; */
-#define LIMIT_PRESS_NAMES         256u /* the names of a bus that are looked at for one: a desktop has 60 */
+#define LIMIT_PRESS_NAMES         64u /* the names of a bus that are asked about for one, at once: a desktop has 60 */
 #define LIMIT_NOTIFICATIONS_KEPT   256u /* of org.freedesktop.Notifications, whose end nobody tells us */
 #define LIMIT_ASKS            4u     /* questions that are shown at once, of one VM: more nobody reads */
 #define LIMIT_ASKS_BURST      16u    /* in a row: each portal once; then one every */

@@ -20,8 +20,9 @@ struct press {
         struct translator *t;
         char *client;
         sd_bus_message *signal;
-        unsigned n_ref;   /* slots that may still call back, and who makes them */
-        unsigned pending; /* answers that are to come */
+        sd_bus_message *names; /* of the bus, being read: those behind are to be asked about */
+        unsigned n_ref;        /* slots that may still call back, and who makes them */
+        unsigned pending;      /* answers that are to come */
         bool sent;
 };
 
@@ -32,6 +33,7 @@ static void press_unref(void *userdata) {
                 return;
         p->t->presses--;
         sd_bus_message_unref(p->signal);
+        sd_bus_message_unref(p->names);
         free(p->client);
         free(p);
 }
@@ -144,14 +146,6 @@ static int activate(struct press *p, const char *name) {
 
 /* --- whose names ------------------------------------------------------------------------------ */
 
-/* With the last answer: a client without a name has nothing but the signal. */
-static int answered(struct press *p) {
-        if (--p->pending > 0 || p->sent)
-                return 0;
-        p->sent = true;
-        return bus_source_send(&p->t->vm, p->signal);
-}
-
 static int ask(struct press *p, const char *member, const char *name, sd_bus_message_handler_t fn) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL;
@@ -174,7 +168,27 @@ static int ask(struct press *p, const char *member, const char *name, sd_bus_mes
         return sd_bus_slot_set_floating(slot, true);
 }
 
-static int fail(struct press *p, int r) {
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* Of the next names; after the last answer: a client without a name has nothing but the signal. */
+static int go_on(struct press *p) {
+        const char *name;
+        int r = 0;
+
+        while (r >= 0 && p->names && p->pending < LIMIT_PRESS_NAMES &&
+               sd_bus_message_read_basic(p->names, 's', &name) > 0)
+                if (*name != ':' && strcmp(name, DRIVER) != 0)
+                        r = ask(p, "GetNameOwner", name, on_owner);
+        if (r < 0 || p->pending > 0 || p->sent)
+                return r;
+        p->sent = true;
+        return bus_source_send(&p->t->vm, p->signal);
+}
+
+static int answered(struct press *p, int r) {
+        p->pending--;
+        if (r >= 0)
+                r = go_on(p);
         return r < 0 ? translator_fail(p->t, r, "cannot tell a program of its button") : 1;
 }
 
@@ -188,26 +202,18 @@ static int on_owner(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *er
         if (r >= 0 && !sd_bus_message_is_method_error(m, NULL) &&
             sd_bus_message_read_basic(m, 's', &owner) > 0 && strcmp(owner, p->client) == 0)
                 r = activate(p, name);
-        return fail(p, r < 0 ? r : answered(p));
-}
-
-static int ask_owner(struct press *p, const char *name) {
-        return *name == ':' || strncmp(name, DRIVER, strlen(DRIVER)) == 0
-                       ? 0
-                       : ask(p, "GetNameOwner", name, on_owner);
+        return answered(p, r);
 }
 
 static int on_names(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *error) {
         struct press *p = userdata;
-        const char *name;
         int r = 0;
 
-        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_has_signature(m, "as"))
+        if (!sd_bus_message_is_method_error(m, NULL) && sd_bus_message_has_signature(m, "as")) {
+                p->names = sd_bus_message_ref(m);
                 r = sd_bus_message_enter_container(m, 'a', "s");
-        while (r >= 0 && p->pending <= LIMIT_PRESS_NAMES &&
-               sd_bus_message_read_basic(m, 's', &name) > 0)
-                r = ask_owner(p, name);
-        return fail(p, r < 0 ? r : answered(p));
+        }
+        return answered(p, r);
 }
 
 int application_invoke(struct translator *t, const char *client, sd_bus_message *signal) {

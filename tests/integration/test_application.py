@@ -86,7 +86,7 @@ def test_without_name(env):
 
 
 def test_question_of_names(env):
-    """A guest with many names does not keep its button from one whose name comes early"""
+    """However many names there are on the bus, and however many buttons are pressed at once"""
     w = World(env)
     agent = env.own_agent(w.sidebus)
     program = Program(env, agent, "org.example.Mail")

@@ -164,7 +164,7 @@ static void test_answered(void) {
         run();
         CHECK_EQ_INT(n_shown, 3); /* "once" was for the first; the second is asked about for itself */
         CHECK(strcmp(shown[2], shown[0]) != 0);
-        CHECK(press(shown[2], "always") && second.n == 1 && second.allowed);
+        CHECK(press(shown[2], "once") && second.n == 1 && second.allowed);
         CHECK(press(shown[1], "deny"));
         CHECK(other.n == 1 && !other.allowed);
         run();
