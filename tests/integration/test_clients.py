@@ -582,7 +582,9 @@ def sends_notification(w, **environment):
                         "--action=read=Mark as read", "News", "two\nlines", **environment)
     call = w.called("Notification.AddNotification")
     assert call.options["title"] == "demo: News" and call.options["body"] == "two\nlines"
-    assert call.options["priority"] == "urgent" and "mail-unread" in call.options["icon"][1]
+    assert call.options["priority"] == "urgent", call.options
+    if not environment:  # libnotify of Debian 13 gives no icon to the portal
+        assert call.options["icon"] == ["themed", ["mail-unread"]], call.options
     button, = call.options["buttons"]
     assert button["label"] == "Mark as read", button
     w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, call.arguments["id"],

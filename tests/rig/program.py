@@ -21,10 +21,10 @@ from .world import World
 RIG = os.path.dirname(os.path.abspath(__file__))
 
 # A session on the agent's socket, and what each toolkit must be told to use portals.
-ENVIRONMENT = {"GTK_USE_PORTAL": "1", "GDK_DEBUG": "portals", "GSK_RENDERER": "cairo",
-               "GIO_USE_VFS": "local", "NO_AT_BRIDGE": "1", "GTK_A11Y": "none",
-               "QT_QPA_PLATFORM": "xcb", "QT_QPA_PLATFORMTHEME": "xdgdesktopportal",
-               "LC_ALL": "C.UTF-8"}
+ENVIRONMENT = {"GTK_USE_PORTAL": "1", "GIO_USE_PORTALS": "1", "GDK_DEBUG": "portals",
+               "GSK_RENDERER": "cairo", "GIO_USE_VFS": "local", "NO_AT_BRIDGE": "1",
+               "GTK_A11Y": "none", "QT_QPA_PLATFORM": "xcb",
+               "QT_QPA_PLATFORMTHEME": "xdgdesktopportal", "LC_ALL": "C.UTF-8"}
 
 
 class Program:
