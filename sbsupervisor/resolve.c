@@ -71,15 +71,41 @@ static bool is_in_document(const char *path) {
         return documents_id_is_valid(path, n) && path[n] && path[n + 1];
 }
 
+/* The part of path that names the same file below the VM's share; *ret stays NULL without one. */
+static int find_shared(const struct documents *d, const char *path, const struct stat *st,
+                       char **ret) {
+        for (const char *s = strchr(path, '/'); s; s = strchr(s + 1, '/'))
+                if (is_in_document(s + 1) && is_shared_as(d, s + 1, st)) {
+                        *ret = strdup(s + 1);
+                        return *ret ? 0 : -ENOMEM;
+                }
+        return 0;
+}
+
 /*
- * Which document of the VM fd is of: the part of its path, as /proc has it, that names the same
- * file below the VM's share.  What is before that part depends on where the guest has the share,
- * and is not looked at.  *ret stays NULL when it is none.
+ * The kernel says so also of a file that is there, once the document portal (1.20) was asked for
+ * its name again.
+ */
+static bool cut_deleted(char *path, size_t n) {
+        static const char word[] = " (deleted)";
+        size_t k = sizeof(word) - 1;
+
+        if (n <= k || strcmp(path + n - k, word) != 0)
+                return false;
+        path[n - k] = '\0';
+        return true;
+}
+
+/*
+ * Which document of the VM fd is of, by its path, as /proc has it.  What is before the share's
+ * part of that depends on where the guest has the share, and is not looked at.  *ret stays NULL
+ * when it is none.
  */
 static int find_document(const struct documents *d, int fd, char **ret) {
         char link[64], path[PATH_MAX];
         struct statx st;
         ssize_t n;
+        int r;
 
         if (!d->share || !is_on_share(d, fd, &st))
                 return 0;
@@ -88,12 +114,8 @@ static int find_document(const struct documents *d, int fd, char **ret) {
         if (n < 0)
                 return 0;
         path[n] = '\0';
-        for (const char *s = strchr(path, '/'); s; s = strchr(s + 1, '/'))
-                if (is_in_document(s + 1) && is_shared_as(d, s + 1, &st)) {
-                        *ret = strdup(s + 1);
-                        return *ret ? 0 : -ENOMEM;
-                }
-        return 0;
+        r = find_shared(d, path, &st, ret);
+        return r == 0 && !*ret && cut_deleted(path, (size_t)n) ? find_shared(d, path, &st, ret) : r;
 }
 
 int resolve_add_file(struct request *r, int fd) {

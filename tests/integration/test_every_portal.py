@@ -96,11 +96,12 @@ def open_file(w):
 def open_directory(w):
     guest, host = w.document(name="d/file")
     with open(guest, "rb") as f:
-        request = w.request("OpenURI.OpenDirectory", "(sha{sv})", "", 0, {}, fds=[f.fileno()])
-    dialog = w.dialog("AppChooser.ChooseApplication")
-    assert uri_path(dialog.options["uri"]) == os.path.dirname(host), dialog.options
-    dialog.answer(1)
-    assert request.wait() == (1, {})
+        for _ in range(2):  # the document portal forgets between them what the file is called
+            request = w.request("OpenURI.OpenDirectory", "(sha{sv})", "", 0, {}, fds=[f.fileno()])
+            dialog = w.dialog("AppChooser.ChooseApplication")
+            assert uri_path(dialog.options["uri"]) == os.path.dirname(host), dialog.options
+            dialog.answer(1)
+            assert request.wait() == (1, {})
     fd = w.guest_file()
     assert w.refused("OpenURI.OpenDirectory", "(sha{sv})", "", 0, {},
                      fds=[fd]) == PORTAL + "Error.InvalidArgument"

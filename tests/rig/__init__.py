@@ -10,6 +10,7 @@ session      a host session: message bus, xdg-desktop-portal, a scripted backend
 backend      that backend (a program of its own)
 sidebus      sbsupervisor and sbagent under test
 guest        a stock D-Bus client behind sbagent
+program      programs of the guest, as a test runs them
 screen       a screen for a guest's programs
 talking      what those of them say to a test (libportal_client, glib_client, gtk_client, qt_client)
 portal_table the portal table, and whether a message on the host is one of its rows

@@ -207,6 +207,11 @@ class Env:
     def own_sidebus(self, session=None, **arguments):
         """Not stopped after the test: tests of the end of things use it."""
         session = session or self.session
+        if session.libexec != LIBEXEC:  # the VM's document portal is of the same release
+            arguments["extra_env"] = {
+                "SIDEBUS_DOCUMENT_PORTAL": session.libexec + "/xdg-document-portal",
+                "SIDEBUS_PERMISSION_STORE": session.libexec + "/xdg-permission-store",
+                **arguments.get("extra_env", {})}
         sidebus = Sidebus(self.build, self.directory(), session.env, **arguments)
         self.own.append(sidebus)
         return sidebus

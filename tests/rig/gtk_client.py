@@ -9,7 +9,7 @@ import gi
 for name in ("Gdk", "Gtk"):
     gi.require_version(name, sys.argv[1] + ".0")
 del sys.argv[1]
-from gi.repository import Gdk, Gtk  # noqa: E402
+from gi.repository import Gdk, Gio, GLib, Gtk  # noqa: E402
 
 import glib_talking  # noqa: E402
 from talking import main, say  # noqa: E402
@@ -96,6 +96,29 @@ def pick_color():
     glib_talking.told()
 
 
+KEY_TYPE = "application/vnd.portal.filetransfer"
+
+
+def offer(key):
+    """GTK 4 only: puts the key of a transfer on the clipboard."""
+    content = Gdk.ContentProvider.new_for_bytes(KEY_TYPE, GLib.Bytes.new(key.encode() + b"\0"))
+    Gdk.Display.get_default().get_clipboard().set_content(content)
+    say("offered")
+    glib_talking.told()
+
+
+def paste():
+    if GTK4:
+        clipboard = Gdk.Display.get_default().get_clipboard()
+        clipboard.read_value_async(Gdk.FileList, GLib.PRIORITY_DEFAULT, None, lambda _, result: say(
+            [file.get_path() for file in clipboard.read_value_finish(result).get_files()]))
+    else:
+        clipboard = Gtk.Clipboard.get(Gdk.SELECTION_CLIPBOARD)
+        data = clipboard.wait_for_contents(Gdk.Atom.intern(KEY_TYPE, False))
+        say([Gio.File.new_for_uri(uri).get_path() for uri in data.get_uris()])
+    glib_talking.told()
+
+
 def settings():
     of = Gtk.Settings.get_default()
     say(of.props.gtk_font_name)
@@ -107,4 +130,4 @@ if __name__ == "__main__":
     if not Gtk.init_check(*([] if GTK4 else [None])):
         raise SystemExit("GTK finds no screen")
     main({"open_uri": open_uri, "inhibit": inhibit, "session": session, "print": print_,
-          "pick_color": pick_color, "settings": settings})
+          "pick_color": pick_color, "settings": settings, "offer": offer, "paste": paste})
