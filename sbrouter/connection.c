@@ -213,6 +213,16 @@ static int refuse_greeting(struct connection *c, int e) {
         return v;
 }
 
+/*
+ * GDBus takes a refusal for the end: it closes the connection at the first call with a descriptor,
+ * and its program ends with that.  So sbagent's clients are promised what only single calls are
+ * denied then, each by an error (route.c).
+ */
+static void drop_fds(struct connection *c) {
+        c->drops_fds = true;
+        sasl_init(&c->sasl, SASL_ALLOW_FDS | SASL_ALLOW_ANONYMOUS);
+}
+
 static int feed_greeting(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used) {
         char line[LIMIT_GREETING_LINE], token[33];
         struct greeting g;
@@ -233,6 +243,8 @@ static int feed_greeting(struct connection *c, const uint8_t *data, size_t n, si
         if (v < 0)
                 return v;
         c->credentials = (struct credentials){g.has_uid, g.has_pid, g.uid, g.pid};
+        if (!c->can_fds)
+                drop_fds(c);
         c->stage = CONNECTION_SASL;
         *ret_used = g.n;
         return send_raw(c, line, greeting_format_ok(line, token));
@@ -249,7 +261,7 @@ static int feed_sasl(struct connection *c, const uint8_t *data, size_t n, size_t
         }
         if (c->sasl.state == SASL_DONE) {
                 c->stage = CONNECTION_MESSAGES;
-                c->has_fds = c->sasl.fds;
+                c->has_fds = c->sasl.fds && c->can_fds;
         }
         return v;
 }

@@ -54,6 +54,7 @@ struct connection {
         bool dead;
         bool can_fds; /* the transport passes descriptors and its owner allows it */
         bool has_fds; /* and the client asked for it */
+        bool drops_fds; /* it may send them to sbagent, which has no way to pass them on */
         bool vsock;   /* it came by AF_VSOCK; */
         uint32_t n_probes; /* and so often it was asked whether it is there: liveness.c */
         bool portal;  /* sbportal's: may own the portal's names on the VM bus */

@@ -204,6 +204,20 @@ static int unicast(struct router *r, struct connection *c, const struct message 
         return v > 0 ? undeliverable(r, c, receiver, m, v) : v;
 }
 
+/* Answers a message whose descriptors are lost with an error, to whoever waits for it. */
+static int refuse_fds(struct router *r, struct connection *c, const struct message *m) {
+        const char *error = ERROR_PREFIX "NotSupported",
+                   *text = "file descriptors cannot be passed out of this virtual machine";
+        struct connection *receiver;
+
+        if (!message_is_reply(m))
+                return refuse(r, c, m, error, text);
+        receiver = m->destination.s ? router_lookup(r, m->destination.s, m->destination.n) : NULL;
+        if (!receiver || !reply_take(r, receiver, m->reply_serial, c))
+                return 0;
+        return driver_error(r, receiver, m->reply_serial, error, text);
+}
+
 /* The descriptors that m announces, out of those that came.  Too few: breach, *ret is NULL. */
 static int take_fds(struct connection *c, const struct message *m, struct fd_list **ret) {
         if (m->n_fds == 0)
@@ -273,6 +287,8 @@ int route_message(struct router *r, struct connection *c, const uint8_t *data,
                 connection_breach(c, body_strerror(v));
                 return 0;
         }
+        if (m.n_fds > 0 && c->drops_fds && c->sasl.fds && c->id != 0)
+                return refuse_fds(r, c, &m);
         v = take_fds(c, &m, &fds);
         if (v < 0 || c->dead)
                 return v;

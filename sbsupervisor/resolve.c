@@ -72,7 +72,7 @@ static bool is_in_document(const char *path) {
 }
 
 /* The part of path that names the same file below the VM's share; *ret stays NULL without one. */
-static int find_shared(const struct documents *d, const char *path, const struct stat *st,
+static int find_shared(const struct documents *d, const char *path, const struct statx *st,
                        char **ret) {
         for (const char *s = strchr(path, '/'); s; s = strchr(s + 1, '/'))
                 if (is_in_document(s + 1) && is_shared_as(d, s + 1, st)) {

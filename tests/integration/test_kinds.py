@@ -326,6 +326,23 @@ def test_descriptors_over_unix(env):
         assert request.wait() == (1, {})
 
 
+def test_descriptors_by_sbagent(env):
+    """A program behind sbagent that passes a descriptor gets an error, and lives"""
+    w = World(env)
+    client = env.closing(GuestClient(env.own_agent(w.sidebus).address))
+    for name, kind, values in (("Print.Print", "(ssha{sv})", ("", "T", 0, {})),
+                               ("OpenURI.OpenFile", "(sha{sv})", ("", 0, {})),
+                               ("Trash.TrashFile", "(h)", (0,))):
+        try:
+            w.call(name, kind, *values, fds=[w.guest_file()], client=client)
+        except GLib.Error as e:
+            assert error_name(e) == "org.freedesktop.DBus.Error.NotSupported", e
+        else:
+            raise AssertionError(f"{name} passed a descriptor over a stream of bytes")
+    assert not w.backend.opened()
+    assert client.get(PORTAL + "Print", "version") > 0
+
+
 def test_absent(env):
     """what the host's desktop cannot do is not there: not in Introspect, no property, no method"""
     session = env.own_session(without=("Print", "GlobalShortcuts"))

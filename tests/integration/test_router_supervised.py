@@ -6,7 +6,7 @@ import socket
 import struct
 import subprocess
 
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from rig.limits import limit
 from rig.processes import wait_for
@@ -124,7 +124,7 @@ def test_bad_greetings(env):
 
 
 def test_guest_mechanisms(env):
-    """guests authenticate as anybody, or nobody; descriptors are never agreed on"""
+    """guests authenticate as anybody, or nobody; without a greeting there are no descriptors"""
     r = guest_bus(env)
     for mechanism in (b"AUTH EXTERNAL 30", b"AUTH EXTERNAL 3939393939", b"AUTH EXTERNAL 726f6f74",
                       b"AUTH ANONYMOUS", b"AUTH ANONYMOUS 78"):
@@ -137,6 +137,41 @@ def test_guest_mechanisms(env):
         with open("/dev/null", "rb") as null:
             socket.send_fds(c.socket, [b"l"], [null.fileno()])
         assert c.is_cut_off()
+
+
+def test_guest_descriptors(env):
+    """sbagent's clients may send descriptors, which come to nothing: each message is answered"""
+    r = guest_bus(env)
+    sender = env.closing(r.client(greeting=b"SIDEBUS/1 CLIENT\n", fds=True))
+    other = env.closing(r.client(greeting=b"SIDEBUS/1 CLIENT\n"))
+    not_supported = ERROR + "NotSupported"
+
+    with open("/dev/null", "rb") as null:
+        fds = Gio.UnixFDList.new()
+        fds.append(null.fileno())
+        for destination in (other.name, BUS, sender.name, "org.example.Nobody"):
+            message = Gio.DBusMessage.new_method_call(destination, "/", "t.T", "M")
+            message.set_serial(77)
+            message.set_unix_fd_list(fds)
+            data = message.to_blob(Gio.DBusCapabilityFlags.UNIX_FD_PASSING)
+            sender.send(data)  # as it comes by sbagent: the bytes alone
+            assert sender.result(77) == not_supported, destination
+            socket.send_fds(sender.socket, [data], [null.fileno()])  # the kernel takes them
+            assert sender.result(77) == not_supported, destination
+        # An answer with some: who waits for it has the error in its place.
+        serial = other.next_serial()
+        other.send(call("/", "t.T", "Get", destination=sender.name, serial=serial))
+        while (asked := sender.message()).get_member() != "Get":
+            pass
+        reply = Gio.DBusMessage.new_method_reply(asked)
+        reply.set_serial(78)
+        reply.set_unix_fd_list(fds)
+        sender.send(reply.to_blob(Gio.DBusCapabilityFlags.UNIX_FD_PASSING))
+        assert other.result(serial) == not_supported
+        # Who was promised nothing has broken the protocol.
+        other.send(data)
+        assert other.is_cut_off()
+    assert sender.alive()
 
 
 def test_portal_names(env):
