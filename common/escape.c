@@ -91,12 +91,21 @@ static bool is_deceptive(uint32_t c) {
         } ranges[] = {
                 {0x0000, 0x001f},   /* C0 */
                 {0x007f, 0x009f},   /* DEL, C1 */
+                {0x00ad, 0x00ad},   /* soft hyphen */
+                {0x034f, 0x034f},   /* combining grapheme joiner */
                 {0x061c, 0x061c},   /* Arabic letter mark */
+                {0x115f, 0x1160},   /* Hangul fillers */
+                {0x17b4, 0x17b5},   /* Khmer inherent vowels */
+                {0x180b, 0x180f},   /* Mongolian selectors and separator */
+                {0x200b, 0x200b},   /* zero width space; its joiners 200c and 200d are spelling */
                 {0x200e, 0x200f},   /* left-to-right, right-to-left mark */
                 {0x2028, 0x202e},   /* line, paragraph separator; embeddings and overrides */
-                {0x2066, 0x206f},   /* isolates; deprecated format characters */
-                {0xfff9, 0xfffb},   /* interlinear annotation */
-                {0xe0000, 0xe007f}, /* tags: a second, invisible ASCII */
+                {0x2060, 0x206f},   /* word joiner, invisible operators; isolates; deprecated ones */
+                {0x3164, 0x3164},   /* Hangul filler */
+                {0xfeff, 0xfeff},   /* zero width no-break space; the selectors fe00 to fe0f are of emoji */
+                {0xffa0, 0xffa0},   /* halfwidth Hangul filler */
+                {0xfff0, 0xfffb},   /* unassigned; interlinear annotation */
+                {0xe0000, 0xe0fff}, /* tags, a second, invisible ASCII; selectors */
         };
 
         for (size_t i = 0; i < ELEMENTSOF(ranges); i++)

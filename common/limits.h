@@ -56,7 +56,10 @@
 #define LIMIT_ASKS_BURST      16u    /* in a row: each portal once; then one every */
 #define LIMIT_ASKS_PAUSE_SECONDS 60u /* so long, lest a person presses "allow" to have peace */
 #define LIMIT_ASK_SECONDS     60u    /* to answer one; then it is a denial */
+#define LIMIT_ASK_CALL_SECONDS 20u   /* the same where the caller waits for the answer itself: GDBus does for 25 s */
 #define LIMIT_DIALOGS_VM      32u    /* requests that may have a window up: two clients' worth; [Limits] can say less */
+#define LIMIT_LASTING_CLIENT  4u     /* requests that stay in force, of one guest client: one inhibitor for each reason */
+#define LIMIT_LASTING_VM      16u    /* of all of them; with all dialogs they leave a quarter of LIMIT_REQUESTS_VM */
 #define LIMIT_DIALOGS_MINUTE  30u    /* opened in a minute: a window every two seconds, and nobody can work any more */
 #define LIMIT_DIALOGS_MINUTE_MAX 100000u /* which [Limits] can say: a VM that is operated by a program */
 #define LIMIT_NOTIFICATIONS_ISSUED 512u /* whose buttons still answer: more no desktop shows */
@@ -69,7 +72,7 @@
 #define LIMIT_STRING_BYTES    4096u  /* any other string argument: PATH_MAX */
 #define LIMIT_ICON_BYTES      262144u /* a 512x512 PNG of flat colours is below 64 KiB, a photo as JPEG too */
 #define LIMIT_VARIANT_DEPTH   8u     /* containers in a value of any type: a setting has 3 */
-#define LIMIT_ARRAY_ITEMS     256u   /* filters, choices, files of one call */
+#define LIMIT_ARRAY_ITEMS     1024u  /* filters, choices, files of one call; an office's "all documents" has some 300 patterns */
 #define LIMIT_OPTION_KEYS     256u   /* keys of one a{sv}, known or not: reading them costs time; GTK sends 10 */
 #define LIMIT_SKIPPED_VALUES  65536u /* single values in options nobody knows: stepping over one costs 1 us */
 #define LIMIT_URIS            256u   /* documents exported by one Response */

@@ -120,3 +120,36 @@ char *markup_clean(const char *in, size_t max) {
         clean[o.n] = '\0';
         return TAKE_PTR(clean);
 }
+
+/* --- none ---------------------------------------------------------------------------------------
+ */
+
+#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define DIGITS  "0123456789"
+
+static bool starts_tag(const char *s) {
+        return s[0] == '<' && s[1] && strchr(LETTERS "/!?", s[1]);
+}
+
+static bool starts_entity(const char *s) {
+        return s[0] == '&' && s[1 + strspn(s + 1, LETTERS DIGITS "#")] == ';';
+}
+
+char *markup_none(const char *in, size_t max) {
+        static const char angle[] = "\xe2\x80\xb9",
+                          ampersand[] = "\xef\xbc\x86"; /* U+2039, U+FF06 */
+        size_t n = strlen(in), o = 0, size;
+        _cleanup_free_ char *text = NULL;
+
+        if (__builtin_mul_overflow(n, 3u, &size) || !(text = malloc(size + 1)))
+                return NULL;
+        for (; *in; in++) {
+                const char *instead = starts_tag(in) ? angle : starts_entity(in) ? ampersand : NULL;
+                size_t k = instead ? strlen(instead) : 1;
+
+                memcpy(text + o, instead ?: in, k);
+                o += k;
+        }
+        text[o] = '\0';
+        return escape_lines(text, max);
+}

@@ -14,3 +14,10 @@
  * nothing that deceives; of in, at most max bytes are looked at.  NULL when memory is out.
  */
 char *markup_clean(const char *in, size_t max);
+
+/*
+ * Text that is not meant as markup, and is no markup to who takes it for some: a "<" that would start
+ * a tag, and a "&" that would start an entity, are each a character that looks like it.  Then as
+ * escape_lines().  NULL when memory is out.
+ */
+char *markup_none(const char *in, size_t max);

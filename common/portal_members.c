@@ -48,7 +48,7 @@ const struct portal_value portal_print_settings[] = {
 };
 
 const struct portal_value portal_page_setup[] = {
-        {"PPDName", "s", PORTAL_PLAIN},
+        {"PPDName", "s", PORTAL_TEXT},
         {"Name", "s", PORTAL_TEXT},
         {"DisplayName", "s", PORTAL_TEXT},
         {"Width", "d", PORTAL_PLAIN},
@@ -63,7 +63,7 @@ const struct portal_value portal_page_setup[] = {
 
 const struct portal_value portal_shortcut[] = {
         {"description", "s", PORTAL_TEXT},
-        {"preferred_trigger", "s", PORTAL_PLAIN},
+        {"preferred_trigger", "s", PORTAL_TEXT},
         {0},
 };
 

@@ -25,7 +25,7 @@
 /* Of the guest's compositor: it means nothing to the host's. */
 #define ACTIVATION_TOKEN {"activation_token", "s", PORTAL_NEVER}
 #define MODAL {"modal", "b", PORTAL_PLAIN}
-#define REASON {"reason", "s", PORTAL_TEXT}
+#define REASON {"reason", "s", PORTAL_TITLE}
 #define ACCEPT_LABEL {"accept_label", "s", PORTAL_TEXT}
 
 /* clang-format off */
@@ -159,7 +159,7 @@ const struct portal_method portal_methods[] = {
                 },
                 .options = {
                         {"title", "s", PORTAL_TITLE},
-                        {"body", "s", PORTAL_LINES},
+                        {"body", "s", PORTAL_BODY},
                         {"markup-body", "s", PORTAL_MARKUP, .since = 2},
                         {"icon", "v", PORTAL_ICON},
                         {"sound", "v", PORTAL_SOUND, .since = 2},
@@ -311,7 +311,7 @@ const struct portal_method portal_methods[] = {
                 .results = {BOUND_SHORTCUTS},
         },
         {
-                P("GlobalShortcuts"), "ConfigureShortcuts", PORTAL_CALL, .since = 2,
+                P("GlobalShortcuts"), "ConfigureShortcuts", PORTAL_CALL, .since = 2, .window = true,
                 .args = {SESSION, WINDOW, OPTIONS},
                 .options = {ACTIVATION_TOKEN},
         },
@@ -365,13 +365,13 @@ const struct portal_method portal_methods[] = {
 
         {
                 P("Trash"), "TrashFile", PORTAL_CALL,
-                .args = {{"fd", "h", PORTAL_FD_DOCUMENT}},
+                .args = {{"fd", "h", PORTAL_FD_WRITABLE}},
                 .out = {{"result", "u", PORTAL_PLAIN}},
         },
 
         {
                 P("Secret"), "RetrieveSecret", PORTAL_IS_REQUEST,
-                .args = {{"fd", "h", PORTAL_FD_BYTES}, OPTIONS},
+                .args = {{"fd", "h", PORTAL_FD_SINK}, OPTIONS},
                 .out = {HANDLE},
                 .options = {TOKEN, {"token", "s", PORTAL_PLAIN}},
                 .results = {{"token", "s", PORTAL_PLAIN}},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/portal_rebuild.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/limits.h"
@@ -74,4 +75,9 @@ int portal_rebuild_out(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_mes
 int portal_rebuild_results(struct portal_rebuild *rb, sd_bus_message *in, sd_bus_message *out) {
         begin(rb, rb->method->results);
         return portal_dict(rb, rb->rows, in, out);
+}
+
+int portal_rebuild_copy(const char *s, char **ret) {
+        *ret = strdup(s);
+        return *ret ? 0 : -ENOMEM;
 }

@@ -71,3 +71,6 @@ int portal_rebuild_values(struct portal_rebuild *rb, const struct portal_value *
 /* The value of a property, in being at its variant. */
 int portal_rebuild_property(struct portal_rebuild *rb, const struct portal_property *p,
                             sd_bus_message *in, sd_bus_message *out);
+
+/* A translation that changes nothing: a copy of s.  0 or -ENOMEM. */
+int portal_rebuild_copy(const char *s, char **ret);

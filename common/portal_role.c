@@ -43,12 +43,14 @@ static int rebuild_lines(struct portal_rebuild *rb, const struct portal_value *v
         if (r != 0)
                 return r;
         text = v->role == PORTAL_MARKUP ? markup_clean(s.data, LIMIT_LINES_BYTES)
+               : v->role == PORTAL_BODY ? markup_none(s.data, LIMIT_LINES_BYTES)
                                         : escape_lines(s.data, LIMIT_LINES_BYTES);
         return text ? append_placed(rb, p, v->type, text) : -ENOMEM;
 }
 
 #define BASENAME_BYTES 255 /* NAME_MAX, without the NUL */
 
+/* No path, and nothing that is not what it looks like to who is asked to save it. */
 static bool is_basename(const char *s) {
         return *s && strlen(s) <= BASENAME_BYTES && !strchr(s, '/') && strcmp(s, ".") != 0 &&
                strcmp(s, "..") != 0;
@@ -58,11 +60,15 @@ static bool is_basename(const char *s) {
 static int rebuild_name(struct portal_rebuild *rb, const char *type, sd_bus_message *in,
                         struct wire_place *p) {
         _cleanup_(wire_bytes_done) struct wire_bytes s = {0};
+        _cleanup_free_ char *name = NULL;
         int r = wire_read_string(in, type, LIMIT_STRING_BYTES, &s);
 
         if (r != 0)
                 return r;
-        return is_basename(s.data) ? append_placed(rb, p, type, s.data) : PORTAL_REBUILD_E_VALUE;
+        name = escape_display(s.data, BASENAME_BYTES + 1);
+        if (!name)
+                return -ENOMEM;
+        return is_basename(name) ? append_placed(rb, p, type, name) : PORTAL_REBUILD_E_VALUE;
 }
 
 static int rebuild_basename(struct portal_rebuild *rb, const struct portal_value *v,
@@ -276,6 +282,7 @@ int portal_role_rebuild(struct portal_rebuild *rb, const struct portal_value *v,
                 [PORTAL_TEXT] = copy_by_type,
                 [PORTAL_TITLE] = rebuild_translated,
                 [PORTAL_LINES] = rebuild_lines,
+                [PORTAL_BODY] = rebuild_lines,
                 [PORTAL_MARKUP] = rebuild_lines,
                 [PORTAL_PARENT_WINDOW] = rebuild_translated,
                 [PORTAL_HANDLE_TOKEN] = consume,
@@ -304,8 +311,10 @@ int portal_role_rebuild(struct portal_rebuild *rb, const struct portal_value *v,
                 [PORTAL_SETTINGS] = portal_dict_settings,
                 [PORTAL_PROXIES] = rebuild_strings,
                 [PORTAL_FD_BYTES] = rebuild_fds,
+                [PORTAL_FD_SINK] = rebuild_fds,
                 [PORTAL_FD_FILE] = rebuild_fds,
                 [PORTAL_FD_DOCUMENT] = rebuild_fds,
+                [PORTAL_FD_WRITABLE] = rebuild_fds,
         };
 
         /* PORTAL_NEVER is stepped over before anybody asks for its type. */

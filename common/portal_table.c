@@ -44,6 +44,10 @@ enum portal_policy portal_default_policy(const char *interface, const char *memb
         return m && m->policy != PORTAL_POLICY_INHERIT ? m->policy : i->policy;
 }
 
+bool portal_opens_window(const struct portal_method *m) {
+        return m->kind == PORTAL_IS_REQUEST || m->window;
+}
+
 const struct portal_interface *portal_find_short_name(const char *name) {
         for (size_t i = 0; i < portal_n_interfaces; i++)
                 if (strcmp(strrchr(portal_interfaces[i].name, '.') + 1, name) == 0)

@@ -37,6 +37,8 @@ enum portal_role {
         PORTAL_TEXT,          /* strings inside are shown to the person: escape_display() */
         PORTAL_TITLE,         /* PORTAL_TEXT; the gate adds the VM's label */
         PORTAL_LINES,         /* s: PORTAL_TEXT of several lines, LIMIT_LINES_BYTES long */
+        PORTAL_BODY,          /* s: the same, in which nothing is taken for markup: of what shows a
+                                 notification some take all bodies for it */
         PORTAL_MARKUP,        /* s: text with the few tags of Notification's markup-body; anything
                                  else in it is escaped, links are dropped */
         PORTAL_PARENT_WINDOW, /* "" unless the configuration passes window handles */
@@ -72,11 +74,12 @@ enum portal_role {
         PORTAL_NAMESPACES,    /* as: patterns of them, as ReadAll has it */
         PORTAL_SETTINGS,      /* a{sa{sv}}, result: those namespaces that the policy lists */
         PORTAL_PROXIES,       /* as, result: proxy URIs, without user names and passwords */
-        PORTAL_FD_BYTES,      /* h: a stream or a file's bytes, passed on as a descriptor */
+        PORTAL_FD_BYTES,      /* h: a stream or a file's bytes, passed on as a descriptor: it is read */
+        PORTAL_FD_SINK,       /* h: likewise, but written */
         PORTAL_FD_FILE,       /* h or ah: a file that the host portal wants to know the path of: a
                                  document's own file, or a copy in the VM's spool directory */
-        PORTAL_FD_DOCUMENT,   /* h: likewise, but a document's own file or directory, never a copy;
-                                 for Trash one that the VM may write */
+        PORTAL_FD_DOCUMENT,   /* h: likewise, but a document's own file or directory, never a copy */
+        PORTAL_FD_WRITABLE,   /* h: PORTAL_FD_DOCUMENT, of one that the VM may write */
         PORTAL_N_ROLES,
 };
 
@@ -128,6 +131,7 @@ struct portal_method {
         enum portal_export export;
         enum portal_policy policy;
         uint32_t since; /* the interface's version that has it first; 0: all */
+        bool window;    /* opens one, though it is no request */
         struct portal_value args[PORTAL_MAX_ARGS + 1];
         struct portal_value out[PORTAL_MAX_ARGS + 1];
         struct portal_value options[PORTAL_MAX_OPTIONS + 1];
@@ -177,6 +181,9 @@ extern const struct portal_signal portal_signals[];
 extern const size_t portal_n_signals;
 extern const struct portal_property portal_properties[];
 extern const size_t portal_n_properties;
+
+/* Whether the person gets a window by it. */
+bool portal_opens_window(const struct portal_method *m);
 
 /* NULL when it is not in the table. */
 const struct portal_interface *portal_find_interface(const char *interface);

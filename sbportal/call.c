@@ -49,14 +49,34 @@ int call_new(struct translator *t, sd_bus_message *message, struct call **ret) {
         return 0;
 }
 
-int call_begin(struct translator *t, sd_bus_message *message, struct call **ret) {
-        int r = call_new(t, message, ret);
+static bool may_last(struct translator *t, const char *client) {
+        unsigned n = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(t->calls); i++)
+                n += t->calls[i] && t->calls[i]->method &&
+                     t->calls[i]->method->kind == PORTAL_LASTS &&
+                     strcmp(t->calls[i]->client, client) == 0;
+        if (n < LIMIT_LASTING_CLIENT)
+                return true;
+        guest_log_warning(&t->log, "%s has too many requests in force: refused one",
+                          ESCAPED(client));
+        return false;
+}
+
+int call_begin(struct translator *t, sd_bus_message *message, const struct portal_method *method,
+               struct call **ret) {
+        bool lasts = method && method->kind == PORTAL_LASTS;
+        int r = lasts && !may_last(t, sd_bus_message_get_sender(message))
+                        ? CALL_E_LIMIT
+                        : call_new(t, message, ret);
 
         if (r == CALL_E_LIMIT) {
                 *ret = NULL;
                 return reply_error(&t->vm, message, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                   "Too many portal requests are open");
+                                   "Too many portal requests are %s", lasts ? "in force" : "open");
         }
+        if (r == 0)
+                (*ret)->method = method;
         return r;
 }
 

@@ -46,8 +46,12 @@ bool call_is_request(const struct call *c);
 
 /* 0, CALL_E_LIMIT or a negative errno.  message: the guest's; borrowed. */
 int call_new(struct translator *t, sd_bus_message *message, struct call **ret);
-/* The same; where there is no room, message is answered LimitsExceeded, and *ret is NULL. */
-int call_begin(struct translator *t, sd_bus_message *message, struct call **ret);
+/*
+ * The same, for a row of the table or NULL; where there is no room, message is answered
+ * LimitsExceeded, and *ret is NULL.
+ */
+int call_begin(struct translator *t, sd_bus_message *message, const struct portal_method *method,
+               struct call **ret);
 struct call *call_free(struct call *c);
 DEFINE_CLEANUP(struct call *, call_free);
 

@@ -33,7 +33,7 @@ int describe(struct translator *t, sd_bus_message *m, const struct object *o) {
 
         if (!needs_versions(t, o))
                 return answer(t, m, sd_bus_message_get_path(m), o);
-        r = call_begin(t, m, &c);
+        r = call_begin(t, m, NULL, &c);
         if (r < 0 || !c)
                 return r;
         c->introspect = strdup(sd_bus_message_get_path(m));

@@ -32,7 +32,8 @@ static enum portal_role role_of(const struct portal_method *method, const char *
 }
 
 static bool is_fd(enum portal_role role) {
-        return role == PORTAL_FD_BYTES || role == PORTAL_FD_FILE || role == PORTAL_FD_DOCUMENT;
+        return role == PORTAL_FD_BYTES || role == PORTAL_FD_SINK || role == PORTAL_FD_FILE ||
+               role == PORTAL_FD_DOCUMENT || role == PORTAL_FD_WRITABLE;
 }
 
 /* An option or argument that is not what the row says: as xdg-desktop-portal answers it. */
@@ -40,8 +41,9 @@ static int reply_invalid(struct call *c, int e, const char *culprit) {
         enum portal_role role = role_of(c->method, culprit);
         struct bus_source *vm = &c->t->vm;
 
-        log_debug("%s: refused %s: %s", ESCAPED(c->client), c->method->member,
-                  culprit ?: "its body");
+        if (guest_log_may(&c->t->log))
+                log_info("%s: refused %s: %s", ESCAPED(c->client), c->method->member,
+                         culprit ?: "its body");
         if (e == PORTAL_REBUILD_E_VALUE && role == PORTAL_SESSION)
                 return reply_error(vm, c->message, SD_BUS_ERROR_ACCESS_DENIED, "Invalid session");
         if (e == PORTAL_REBUILD_E_NO_FD || (e == PORTAL_REBUILD_E_VALUE && is_fd(role)))
@@ -218,10 +220,9 @@ int method_call(struct translator *t, sd_bus_message *m, const struct portal_met
         int (*answered)(struct call * c, sd_bus_message *answer);
         int r;
 
-        r = call_begin(t, m, &c);
+        r = call_begin(t, m, method, &c);
         if (r < 0 || !c)
                 return r;
-        c->method = method;
         r = rebuild_call(c, &tr, m, &out);
         if (r == 0)
                 r = prepare(c, &tr);

@@ -319,11 +319,14 @@ static int on_notified(struct call *take_c, sd_bus_message *answer) {
 
 /* A call of a row of the portal for the guest's m.  *ret NULL: it has its answer. */
 static int begin(struct translator *t, sd_bus_message *m, const char *member, struct call **ret) {
-        int r = call_begin(t, m, ret);
+        return call_begin(t, m, portal_find_method(PORTAL, member), ret);
+}
 
-        if (*ret)
-                (*ret)->method = portal_find_method(PORTAL, member);
-        return r;
+/* The one of that number, if it is the client's own: others' are theirs. */
+static struct notification *find_own(struct translator *t, uint32_t number, const char *client) {
+        struct notification *e = find(&t->notifications, number);
+
+        return e && strcmp(e->client, client) == 0 ? e : NULL;
 }
 
 static int on_notify(struct translator *t, sd_bus_message *m) {
@@ -339,7 +342,7 @@ static int on_notify(struct translator *t, sd_bus_message *m) {
         if (r == 0)
                 r = service_new_portal_call(t, c->method, &portal_call);
         c->number =
-                find(&t->notifications, n.replaces) ? n.replaces : next_number(&t->notifications);
+                find_own(t, n.replaces, c->client) ? n.replaces : next_number(&t->notifications);
         if (r == 0)
                 r = convert(&n, m, c->number, portal_call);
         if (r > 0)
@@ -370,7 +373,7 @@ static int on_close(struct translator *t, sd_bus_message *m) {
 
         if (sd_bus_message_read_basic(m, 'u', &number) <= 0)
                 return reply_wrong_type(&t->vm, m, "u");
-        if (!find(&t->notifications, number)) /* an error, by the specification */
+        if (!find_own(t, number, sd_bus_message_get_sender(m))) /* an error, by the specification */
                 return reply_error(&t->vm, m, SD_BUS_ERROR_FAILED, "No such notification");
         r = begin(t, m, "RemoveNotification", &c);
         if (r < 0 || !c)

@@ -139,7 +139,7 @@ static int ask_gate(struct translator *t, sd_bus_message *m,
         _cleanup_(call_freep) struct call *c = NULL;
         int r;
 
-        r = call_begin(t, m, &c);
+        r = call_begin(t, m, NULL, &c);
         if (r < 0 || !c)
                 return r;
         c->interface = interface;

@@ -59,11 +59,10 @@ static int convert(sd_bus_message *m, sd_bus_message *out) {
 static int on_inhibit(struct translator *t, sd_bus_message *m) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *portal_call = NULL;
         _cleanup_(call_freep) struct call *c = NULL;
-        int r = call_begin(t, m, &c);
+        int r = call_begin(t, m, portal_find_method(PORTAL, "Inhibit"), &c);
 
         if (r < 0 || !c)
                 return r;
-        c->method = portal_find_method(PORTAL, "Inhibit");
         c->number = next_cookie(t);
         r = service_new_portal_call(t, c->method, &portal_call);
         if (r == 0)

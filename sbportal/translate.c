@@ -12,14 +12,9 @@
 
 typedef int (*translate_fn)(struct translation *tr, const char *value, char **ret);
 
-static int duplicate(const char *value, char **ret) {
-        *ret = strdup(value);
-        return *ret ? 0 : -ENOMEM;
-}
-
 /* Of other meaning only beyond the gate, which sees to it: a title's label, the policy's lists. */
 static int as_it_is(_unused_ struct translation *tr, const char *value, char **ret) {
-        return duplicate(value, ret);
+        return portal_rebuild_copy(value, ret);
 }
 
 /*
@@ -42,7 +37,7 @@ static int window_to_gate(struct translation *tr, const char *value, char **ret)
                 allowed = printable;
         if (!allowed || !*name || strspn(name, allowed) != strlen(name))
                 return 0;
-        return duplicate(value, ret);
+        return portal_rebuild_copy(value, ret);
 }
 
 /* Consumed here: the gate issues handles of its own. */
@@ -50,7 +45,7 @@ static int take_token(const char *value, char **token) {
         if (!handle_token_is_valid(value))
                 return PORTAL_REBUILD_E_VALUE;
         free(*token);
-        return duplicate(value, token);
+        return portal_rebuild_copy(value, token);
 }
 
 static int token_to_gate(struct translation *tr, const char *value, _unused_ char **ret) {
@@ -67,7 +62,7 @@ static int session_to_gate(struct translation *tr, const char *value, char **ret
 
         if (!s || strcmp(s->client, tr->client) != 0 || strcmp(s->interface, tr->interface) != 0)
                 return PORTAL_REBUILD_E_VALUE;
-        return duplicate(s->gate_handle, ret);
+        return portal_rebuild_copy(s->gate_handle, ret);
 }
 
 static int notification_to_gate(struct translation *tr, const char *value, char **ret) {
@@ -131,7 +126,7 @@ static int session_to_guest(struct translation *tr, const char *value, char **re
                 if (!tr->destination)
                         return -ENOMEM;
         }
-        return duplicate(s->handle, ret);
+        return portal_rebuild_copy(s->handle, ret);
 }
 
 static int notification_to_guest(struct translation *tr, const char *value, char **ret) {
@@ -145,7 +140,7 @@ static int notification_to_guest(struct translation *tr, const char *value, char
         if (r != 0)
                 return r;
         tr->own_notification = !tr->destination;
-        return duplicate(id, ret);
+        return portal_rebuild_copy(id, ret);
 }
 
 /* A role that is in neither table is left out. */

@@ -16,11 +16,6 @@
 #include "sbsupervisor/proxy_uri.h"
 #include "sbsupervisor/session.h"
 
-static int copy(const char *s, char **ret) {
-        *ret = strdup(s);
-        return *ret ? 0 : -ENOMEM;
-}
-
 /* --- the first pass: which files ------------------------------------------------------------- */
 
 static int add_uri(struct request *r, char *take_uri) {
@@ -62,7 +57,7 @@ static int note_session(struct request *r, const char *value, char **ret) {
         if (!r->session)
                 return PORTAL_REBUILD_E_VALUE;
         e = session_opened(r->session, value);
-        return e != 0 ? (e > 0 ? PORTAL_REBUILD_E_VALUE : e) : copy(r->session->gate_path, ret);
+        return e != 0 ? (e > 0 ? PORTAL_REBUILD_E_VALUE : e) : portal_rebuild_copy(r->session->gate_path, ret);
 }
 
 /* --- the second pass: what is written -------------------------------------------------------- */
@@ -71,15 +66,15 @@ static int note_session(struct request *r, const char *value, char **ret) {
 static int document_to_gate(struct request *r, _unused_ const char *value, char **ret) {
         const char *document = r->export ? export_result(r->export, r->next_uri++) : NULL;
 
-        return document ? copy(document, ret) : 0;
+        return document ? portal_rebuild_copy(document, ret) : 0;
 }
 
 static int session_to_gate(struct request *r, _unused_ const char *value, char **ret) {
-        return r->session ? copy(r->session->gate_path, ret) : PORTAL_REBUILD_E_VALUE;
+        return r->session ? portal_rebuild_copy(r->session->gate_path, ret) : PORTAL_REBUILD_E_VALUE;
 }
 
 static int namespace_to_gate(struct request *r, const char *value, char **ret) {
-        return policy_namespace_allowed(r->gate->policy, value) ? copy(value, ret) : 0;
+        return policy_namespace_allowed(r->gate->policy, value) ? portal_rebuild_copy(value, ret) : 0;
 }
 
 static int proxy_to_gate(_unused_ struct request *r, const char *value, char **ret) {

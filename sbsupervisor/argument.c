@@ -18,11 +18,6 @@
 /* As xdg-desktop-portal says it of a setting that is not there. */
 #define NOT_FOUND "org.freedesktop.portal.Error.NotFound"
 
-static int copy(const char *s, char **ret) {
-        *ret = strdup(s);
-        return *ret ? 0 : -ENOMEM;
-}
-
 /* The value is of its form, and yet not for this VM. */
 static int refuse(struct request *r, const char *error) {
         r->refusal = error;
@@ -36,7 +31,7 @@ static int session_to_host(struct request *r, const char *value, char **ret) {
 
         if (!s || strcmp(s->interface, r->method->interface) != 0)
                 return refuse(r, SD_BUS_ERROR_ACCESS_DENIED);
-        return copy(s->host_path, ret);
+        return portal_rebuild_copy(s->host_path, ret);
 }
 
 static int uri_to_host(struct request *r, const char *value, char **ret) {
@@ -47,18 +42,18 @@ static int uri_to_host(struct request *r, const char *value, char **ret) {
 }
 
 static int scheme_to_host(struct request *r, const char *value, char **ret) {
-        return policy_scheme_allowed(r->gate->policy, value) ? copy(value, ret)
+        return policy_scheme_allowed(r->gate->policy, value) ? portal_rebuild_copy(value, ret)
                                                              : refuse(r, PORTAL_E_NOT_ALLOWED);
 }
 
 static int namespace_to_host(struct request *r, const char *value, char **ret) {
-        return policy_namespace_allowed(r->gate->policy, value) ? copy(value, ret)
+        return policy_namespace_allowed(r->gate->policy, value) ? portal_rebuild_copy(value, ret)
                                                                 : refuse(r, NOT_FOUND);
 }
 
 /* A pattern: what it finds is looked at when it comes. */
 static int pattern_to_host(_unused_ struct request *r, const char *value, char **ret) {
-        return copy(value, ret);
+        return portal_rebuild_copy(value, ret);
 }
 
 /* --- what is only known, or only meant, when it is written ----------------------------------- */
@@ -72,7 +67,7 @@ static int title_to_host(struct request *r, const char *value, char **ret) {
 static int window_to_host(struct request *r, const char *value, char **ret) {
         bool is_handle = strncmp(value, "x11:", 4) == 0 || strncmp(value, "wayland:", 8) == 0;
 
-        return r->gate->config->pass_windows && is_handle ? copy(value, ret) : 0;
+        return r->gate->config->pass_windows && is_handle ? portal_rebuild_copy(value, ret) : 0;
 }
 
 static int path_to_host(struct request *r, const char *value, char **ret) {
@@ -80,7 +75,7 @@ static int path_to_host(struct request *r, const char *value, char **ret) {
                 const struct path_ref *p = &r->paths[i];
 
                 if (p->host && !p->is_file && strcmp(p->gate, value) == 0)
-                        return copy(p->host, ret);
+                        return portal_rebuild_copy(p->host, ret);
         }
         return 0;
 }
@@ -100,7 +95,7 @@ static int note_path(struct request *r, const char *value, _unused_ char **ret) 
 }
 
 static int note_notification(struct request *r, const char *value, _unused_ char **ret) {
-        return copy(value, &r->notification);
+        return portal_rebuild_copy(value, &r->notification);
 }
 
 /* --- the two passes -------------------------------------------------------------------------- */

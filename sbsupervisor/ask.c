@@ -21,6 +21,7 @@ struct ask {
         struct question *question;
         void (*done)(void *userdata, bool allowed);
         void *userdata;
+        bool is_call;
         struct ask *next;
 };
 
@@ -31,6 +32,7 @@ struct question {
         char id[TOKEN_SIZE];
         sd_bus_slot *slot; /* of AddNotification */
         sd_event_source *timer;
+        bool is_call;        /* who waits longest has no handle */
         struct ask *waiting; /* in the order in which they came; the gate bounds how many */
 };
 
@@ -236,6 +238,13 @@ static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, 
         return 0;
 }
 
+/* Who waits for the answer to its call does not wait as long as one who has a handle. */
+static uint64_t time_to_answer(const struct question *q) {
+        const uint64_t call = LIMIT_ASK_CALL_SECONDS * SECOND;
+
+        return q->is_call && call < q->asks->timeout ? call : q->asks->timeout;
+}
+
 static int show(struct question *q) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         struct host *h = q->asks->host;
@@ -247,7 +256,7 @@ static int show(struct question *q) {
                 r = sd_bus_call_async(h->bus, &q->slot, m, on_added, q, q->asks->timeout);
         if (r >= 0)
                 r = sd_event_add_time_relative(sd_bus_get_event(h->bus), &q->timer, CLOCK_MONOTONIC,
-                                               q->asks->timeout, 0, on_timeout, q);
+                                               time_to_answer(q), 0, on_timeout, q);
         return r;
 }
 
@@ -259,7 +268,8 @@ static bool take_turn(struct asks *a) {
         return bucket_take(&a->turns, &rate, now);
 }
 
-static int new_question(struct asks *a, const struct policy_subject *s, struct question **ret) {
+static int new_question(struct asks *a, const struct policy_subject *s, bool is_call,
+                        struct question **ret) {
         _cleanup_(free_questionp) struct question *q = NULL;
         size_t place = 0;
         int r;
@@ -271,7 +281,7 @@ static int new_question(struct asks *a, const struct policy_subject *s, struct q
         q = calloc(1, sizeof(*q));
         if (!q)
                 return -ENOMEM;
-        *q = (struct question){.asks = a, .subject = *s};
+        *q = (struct question){.asks = a, .subject = *s, .is_call = is_call};
         r = token_make(q->id);
         if (r >= 0)
                 r = show(q);
@@ -290,6 +300,7 @@ static int show_again(struct question *q) {
         q->timer = sd_event_source_disable_unref(q->timer);
         if (!take_turn(q->asks))
                 return ASK_E_LIMIT;
+        q->is_call = q->waiting->next->is_call; /* the first has its answer */
         r = token_make(q->id);
         return r < 0 ? r : show(q);
 }
@@ -341,13 +352,14 @@ void asks_done(struct asks *a) {
 
 int ask_start(struct asks *a, const struct portal_method *m,
               void (*done)(void *userdata, bool allowed), void *userdata, struct ask **ret) {
+        bool is_call = m->kind == PORTAL_CALL || m->kind == PORTAL_AT_GATE;
         struct policy_subject subject = policy_subject(m);
         struct question *q = find_question(a, &subject);
         struct ask *ask = calloc(1, sizeof(*ask)), **end;
         int r = ask ? 0 : -ENOMEM;
 
         if (r == 0 && !q)
-                r = new_question(a, &subject, &q);
+                r = new_question(a, &subject, is_call, &q);
         if (r == ASK_E_LIMIT)
                 log_limited(&a->budget, LOG_WARNING,
                             "%s: denied without a question: too many of them", m->member);
@@ -355,7 +367,7 @@ int ask_start(struct asks *a, const struct portal_method *m,
                 free(ask);
                 return r;
         }
-        *ask = (struct ask){.question = q, .done = done, .userdata = userdata};
+        *ask = (struct ask){.question = q, .done = done, .userdata = userdata, .is_call = is_call};
         for (end = &q->waiting; *end; end = &(*end)->next)
                 ;
         *end = *ret = ask;

@@ -24,25 +24,29 @@ static int duplicate(int fd, int *ret) {
 
 /* --- bytes: read, or written, by whoever gets the descriptor --------------------------------- */
 
-/* What the host writes; into any other it reads. */
-static bool is_written(const struct portal_method *m) {
-        return strcmp(m->member, "RetrieveSecret") == 0;
-}
-
-/* A directory would let the other side walk, a device do what the device does. */
-static int check_bytes(const struct request *r, int fd) {
-        int wrong = is_written(r->method) ? O_RDONLY : O_WRONLY, flags = fcntl(fd, F_GETFL);
+/*
+ * A directory would let the other side walk, a device do what the device does.  useless: the access
+ * mode with which it could not do what it is to do.
+ */
+static int check_bytes(int fd, int useless) {
+        int flags = fcntl(fd, F_GETFL);
         struct stat st;
 
         if (flags < 0 || fstat(fd, &st) < 0)
                 return -errno;
         if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
                 return PORTAL_REBUILD_E_VALUE;
-        return (flags & O_PATH) || (flags & O_ACCMODE) == wrong ? PORTAL_REBUILD_E_VALUE : 0;
+        return (flags & O_PATH) || (flags & O_ACCMODE) == useless ? PORTAL_REBUILD_E_VALUE : 0;
 }
 
-static int bytes_to_host(struct request *r, int fd, int *ret_fd) {
-        int e = check_bytes(r, fd);
+static int bytes_to_host(_unused_ struct request *r, int fd, int *ret_fd) {
+        int e = check_bytes(fd, O_WRONLY);
+
+        return e != 0 ? e : duplicate(fd, ret_fd);
+}
+
+static int sink_to_host(_unused_ struct request *r, int fd, int *ret_fd) {
+        int e = check_bytes(fd, O_RDONLY);
 
         return e != 0 ? e : duplicate(fd, ret_fd);
 }
@@ -163,17 +167,21 @@ static int file_to_host(struct request *r, int fd, int *ret_fd) {
         return p->host ? open_document(r, p, ret_fd) : copy_to_spool(r, p, fd, ret_fd);
 }
 
-/* To trash a file is to write it. */
 static int document_to_host(struct request *r, _unused_ int fd, int *ret_fd) {
+        const struct path_ref *p = next_file(r);
+
+        return p && p->host ? open_document(r, p, ret_fd) : PORTAL_REBUILD_E_VALUE;
+}
+
+static int writable_to_host(struct request *r, _unused_ int fd, int *ret_fd) {
         const struct path_ref *p = next_file(r);
 
         if (!p || !p->host)
                 return PORTAL_REBUILD_E_VALUE;
-        if (strcmp(r->method->member, "TrashFile") == 0 && !p->may_write) {
-                r->refusal = PORTAL_E_NOT_ALLOWED;
-                return PORTAL_REBUILD_E_VALUE;
-        }
-        return open_document(r, p, ret_fd);
+        if (p->may_write)
+                return open_document(r, p, ret_fd);
+        r->refusal = PORTAL_E_NOT_ALLOWED;
+        return PORTAL_REBUILD_E_VALUE;
 }
 
 static int note_file(struct request *r, int fd, int *ret_fd) {
@@ -189,8 +197,10 @@ static const struct {
         int (*write)(struct request *r, int fd, int *ret_fd);
 } roles[PORTAL_N_ROLES] = {
         [PORTAL_FD_BYTES] = {bytes_to_host, bytes_to_host},
+        [PORTAL_FD_SINK] = {sink_to_host, sink_to_host},
         [PORTAL_FD_FILE] = {note_file, file_to_host},
         [PORTAL_FD_DOCUMENT] = {note_file, document_to_host},
+        [PORTAL_FD_WRITABLE] = {note_file, writable_to_host},
         [PORTAL_ICON] = {NULL, icon_to_host},
         [PORTAL_SOUND] = {NULL, sound_to_host},
 };

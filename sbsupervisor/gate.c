@@ -9,7 +9,6 @@
 #include "common/log.h"
 #include "common/portal_table.h"
 #include "sbsupervisor/ask.h"
-#include "sbsupervisor/document_call.h"
 #include "sbsupervisor/property.h"
 #include "sbsupervisor/request.h"
 #include "sbsupervisor/session.h"
@@ -63,14 +62,9 @@ static const struct gate_method *find_gate_method(const char *interface, const c
 }
 
 static int start(struct gate *g, const struct portal_method *method, sd_bus_message *m) {
-        switch (method->kind) {
-        case PORTAL_LOCAL:
+        if (method->kind == PORTAL_LOCAL)
                 return refuse(m, SD_BUS_ERROR_ACCESS_DENIED, "This is not answered at the gate");
-        case PORTAL_AT_GATE:
-                return document_call_start(g, method, m);
-        default:
-                return request_start(g, method, m);
-        }
+        return request_start(g, method, m);
 }
 
 static int dispatch_call(struct gate *g, sd_bus_message *m) {

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 
 #define ACTION_PREFIX "vm."
+#define DESKTOPS_OWN  "default" /* a click, where the notification says nothing of that */
 
 void notifications_done(struct notifications *n) {
         for (size_t i = 0; i < ELEMENTSOF(n->issued); i++)
@@ -62,14 +63,58 @@ const char *notification_id_from_host(const char *app_id, const char *host_id) {
         return strncmp(host_id, app_id, n) == 0 && host_id[n] == '/' ? host_id + n + 1 : NULL;
 }
 
-char *notification_action_to_host(const char *action) {
-        char *s;
-
-        return asprintf(&s, ACTION_PREFIX "%s", action) < 0 ? NULL : s;
+static bool is_plain(char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '.';
 }
 
-const char *notification_action_from_host(const char *action) {
-        size_t n = strlen(ACTION_PREFIX);
+char *notification_action_to_host(const char *action) {
+        size_t n = strlen(action), size;
+        char *s, *out;
 
-        return strncmp(action, ACTION_PREFIX, n) == 0 ? action + n : action;
+        if (__builtin_mul_overflow(n, 3u, &size) || !(s = malloc(size + sizeof(ACTION_PREFIX))))
+                return NULL;
+        out = s + sprintf(s, ACTION_PREFIX);
+        for (; *action; action++)
+                if (is_plain(*action))
+                        *out++ = *action;
+                else
+                        out += sprintf(out, "-%02x", (unsigned char)*action);
+        *out = '\0';
+        return s;
+}
+
+/* The byte that two hexadecimal digits stand for, as they are written above; 0: none. */
+static char escaped_byte(const char *s) {
+        static const char digits[] = "0123456789abcdef";
+        const char *high = *s ? strchr(digits, s[0]) : NULL;
+        const char *low = high && s[1] ? strchr(digits, s[1]) : NULL;
+
+        return low ? (char)((high - digits) << 4 | (low - digits)) : '\0';
+}
+
+int notification_action_from_host(const char *action, char **ret) {
+        _cleanup_free_ char *s = NULL;
+        size_t n = strlen(ACTION_PREFIX);
+        char *out;
+
+        if (strcmp(action, DESKTOPS_OWN) == 0)
+                n = 0;
+        else if (strncmp(action, ACTION_PREFIX, n) != 0)
+                return NOTIFICATION_E_ACTION;
+        s = out = strdup(action + n);
+        if (!s)
+                return -ENOMEM;
+        for (const char *in = s; *in; in++) {
+                char c = *in == '-' ? escaped_byte(in + 1) : *in;
+
+                if (c == '\0' || is_plain(c) == (*in == '-'))
+                        return NOTIFICATION_E_ACTION;
+                if (*in == '-')
+                        in += 2;
+                *out++ = c;
+        }
+        *out = '\0';
+        *ret = TAKE_PTR(s);
+        return 0;
 }

@@ -24,10 +24,15 @@ bool notifications_is_issued(const struct notifications *n, const char *id);
 char *notification_id_to_host(const char *app_id, const char *id);
 const char *notification_id_from_host(const char *app_id, const char *host_id);
 
+enum {
+        NOTIFICATION_E_ACTION = 1, /* not of the form below: none that we have sent */
+};
+
 /*
- * A button's action with "vm." in front, a new string.  Of one that begins with "app." a desktop
- * tells nobody by a signal: it calls the application, whose name is the VM's app id, and nobody
- * owns that on the host.  Back: a part of action; one that is not of this form, as it is.  PURE.
+ * A button's action as "vm." and letters, digits and dots, each other byte as "-xx": a new string.
+ * Of an action that begins with "app." a desktop tells nobody by a signal: it calls the application,
+ * whose name is the VM's app id, and nobody owns that on the host.  And xdg-desktop-portal-gtk takes
+ * an action for GLib's detailed action name, and dies of one that is not.  PURE, as its reverse.
  */
 char *notification_action_to_host(const char *action);
-const char *notification_action_from_host(const char *action);
+int notification_action_from_host(const char *action, char **ret);

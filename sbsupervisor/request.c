@@ -16,6 +16,7 @@
 #include "sbsupervisor/answer.h"
 #include "sbsupervisor/argument.h"
 #include "sbsupervisor/ask.h"
+#include "sbsupervisor/document_call.h"
 #include "sbsupervisor/export.h"
 #include "sbsupervisor/gate.h"
 #include "sbsupervisor/host_version.h"
@@ -29,7 +30,7 @@
 #define HOST_CALL_USEC (120 * UINT64_C(1000000))
 
 bool request_has_handle(const struct request *r) {
-        return r->method->kind != PORTAL_CALL;
+        return r->method->kind == PORTAL_IS_REQUEST || r->method->kind == PORTAL_LASTS;
 }
 
 /* --- birth and death ------------------------------------------------------------------------- */
@@ -292,33 +293,51 @@ static int note_notification(struct request *r) {
         return 0;
 }
 
-/* NULL, or what the VM does too often: in front of a person only what is really shown counts. */
-static const char *take_turn(struct request *r) {
+/* What a person is bothered with by r, how often that may be, and what is said of more; or NULL. */
+static struct bucket *find_turns(const struct request *r, struct bucket_rate *ret_rate,
+                                 const char **ret_flood) {
         const struct config *c = r->gate->config;
-        struct bucket_rate dialogs = bucket_per_minute(c->dialogs_per_minute),
-                           notifications = bucket_per_minute(c->notifications_per_minute);
 
-        if (r->method->kind == PORTAL_IS_REQUEST &&
-            !bucket_take(&r->gate->dialogs, &dialogs, clock_usec()))
-                return "The VM has opened too many dialogs in the last minute";
-        if (is_new_notification(r->method) &&
-            !bucket_take(&r->gate->shown, &notifications, clock_usec()))
-                return "The VM has sent too many notifications in the last minute";
+        if (portal_opens_window(r->method)) {
+                *ret_rate = bucket_per_minute(c->dialogs_per_minute);
+                *ret_flood = "The VM has opened too many dialogs in the last minute";
+                return &r->gate->dialogs;
+        }
+        if (is_new_notification(r->method)) {
+                *ret_rate = bucket_per_minute(c->notifications_per_minute);
+                *ret_flood = "The VM has sent too many notifications in the last minute";
+                return &r->gate->shown;
+        }
         return NULL;
 }
 
+/* What is about the VM's own documents is none of the host portal's business. */
+static int answer_here(struct request *r) {
+        int e = document_call_start(r->gate, r->method, r->call);
+
+        request_free(r);
+        return e;
+}
+
+/* What is over is refused before files are copied for it; only what is really shown counts. */
 static int call_host(struct request *r) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        const char *culprit = NULL, *flood;
-        int e = new_host_call(r, &m);
+        const char *culprit = NULL, *flood = NULL;
+        struct bucket_rate rate = {0};
+        struct bucket *turns = find_turns(r, &rate, &flood);
+        int e;
 
+        if (r->method->kind == PORTAL_AT_GATE)
+                return answer_here(r);
+        if (turns && !bucket_has(turns, &rate, clock_usec()))
+                return fail_flood(r, flood);
+        e = new_host_call(r, &m);
         if (e >= 0)
                 e = argument_write(r, m, &culprit);
         if (e != 0)
                 return fail_rebuild(r, e, culprit);
-        flood = take_turn(r);
-        if (flood)
-                return fail_flood(r, flood);
+        if (turns)
+                bucket_spend(turns, &rate, clock_usec());
         e = keep_stub(r);
         if (e >= 0)
                 e = note_notification(r);
@@ -413,12 +432,21 @@ static int learn_version(struct request *r) {
                      : 0;
 }
 
-static unsigned count_dialogs(const struct gate *g) {
+static unsigned count(const struct gate *g, enum portal_kind kind) {
         unsigned n = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(g->requests); i++)
-                n += g->requests[i] && g->requests[i]->method->kind == PORTAL_IS_REQUEST;
+                n += g->requests[i] && g->requests[i]->method->kind == kind;
         return n;
+}
+
+/* NULL, or of what the VM has too many open; the two together leave room for plain calls. */
+static const char *find_crowd(const struct gate *g, const struct portal_method *m) {
+        if (m->kind == PORTAL_IS_REQUEST && count(g, m->kind) >= g->config->dialogs)
+                return "The VM has too many dialogs open";
+        if (m->kind == PORTAL_LASTS && count(g, m->kind) >= LIMIT_LASTING_VM)
+                return "The VM has too many requests in force";
+        return NULL;
 }
 
 static int refuse_flood(struct gate *g, const struct portal_method *m, sd_bus_message *call,
@@ -429,18 +457,20 @@ static int refuse_flood(struct gate *g, const struct portal_method *m, sd_bus_me
 
 int request_start(struct gate *g, const struct portal_method *method, sd_bus_message *call) {
         enum portal_policy policy = policy_decide(g->policy, method);
+        const char *crowd = policy == PORTAL_DENY ? NULL : find_crowd(g, method);
         struct request *r;
         int e;
 
-        if (policy != PORTAL_DENY && method->kind == PORTAL_IS_REQUEST &&
-            count_dialogs(g) >= g->config->dialogs)
-                return refuse_flood(g, method, call, "The VM has too many dialogs open");
+        if (crowd)
+                return refuse_flood(g, method, call, crowd);
         e = request_new(g, method, call, &r);
         if (e == -EBUSY)
                 return refuse_flood(g, method, call, "The VM has too many requests open");
         if (e < 0)
                 return e;
-        return policy == PORTAL_DENY ? deny(r) : learn_version(r);
+        if (policy == PORTAL_DENY)
+                return deny(r);
+        return method->kind == PORTAL_AT_GATE ? ask_or_call(r) : learn_version(r);
 }
 
 /* --- what else happens to it ----------------------------------------------------------------- */

@@ -16,32 +16,29 @@ struct forwarding {
         const struct portal_signal *signal;
 };
 
-static int copy(const char *s, char **ret) {
-        *ret = strdup(s);
-        return *ret ? 0 : -ENOMEM;
-}
-
 static int session_to_gate(struct forwarding *f, const char *value, char **ret) {
         const struct session *s = session_find_host(f->gate, value);
 
         if (!s || strcmp(s->interface, f->signal->interface) != 0)
                 return PORTAL_REBUILD_E_VALUE;
-        return copy(s->gate_path, ret);
+        return portal_rebuild_copy(s->gate_path, ret);
 }
 
 static int notification_to_gate(struct forwarding *f, const char *value, char **ret) {
         const char *id = notification_id_from_host(f->gate->documents->app_id, value);
 
-        return id && notifications_is_issued(&f->gate->notifications, id) ? copy(id, ret)
+        return id && notifications_is_issued(&f->gate->notifications, id) ? portal_rebuild_copy(id, ret)
                                                                           : PORTAL_REBUILD_E_VALUE;
 }
 
 static int action_to_gate(_unused_ struct forwarding *f, const char *value, char **ret) {
-        return copy(notification_action_from_host(value), ret);
+        int r = notification_action_from_host(value, ret);
+
+        return r > 0 ? PORTAL_REBUILD_E_VALUE : r;
 }
 
 static int namespace_to_gate(struct forwarding *f, const char *value, char **ret) {
-        return policy_namespace_allowed(f->gate->policy, value) ? copy(value, ret)
+        return policy_namespace_allowed(f->gate->policy, value) ? portal_rebuild_copy(value, ret)
                                                                 : PORTAL_REBUILD_E_VALUE;
 }
 

@@ -130,7 +130,8 @@ static void forget(const char *state_dir) {
                 mode_t type;
         } made[] = {
                 {"flatpak/db", S_IFDIR},     {"flatpak", S_IFDIR},    {"machine-id", S_IFREG},
-                {"machine-id.new", S_IFREG}, {"app-id.new", S_IFREG},
+                {"machine-id.new", S_IFREG}, {"app-id.new", S_IFREG}, {"policy", S_IFREG},
+                {"policy.new", S_IFREG},
         };
 
         remove_tables(state_dir);

@@ -83,7 +83,7 @@ def test_libportal_account(w):
     """libportal, Account: who the person is, with a picture"""
     program = w.libportal("account")
     dialog = w.dialog("Account.GetUserInformation")
-    assert dialog.options == {"reason": "why"}, dialog.options
+    assert dialog.options == {"reason": "demo: why"}, dialog.options
     face = w.env.host_file("face", b"a face")
     dialog.answer(0, id=("s", "person"), name=("s", "A Person"), image=("s", path_uri(face)))
     got = program.said()
@@ -117,7 +117,7 @@ def test_libportal_inhibit(w):
     """libportal, Inhibit: in force until it is taken back"""
     program = w.libportal("inhibit")
     call = w.called("Inhibit.Inhibit")
-    assert call.options == {"reason": "a film"} and call.arguments["flags"] == 9, call.arguments
+    assert call.options == {"reason": "demo: a film"} and call.arguments["flags"] == 9, call.arguments
     assert program.said() > 0 and not call.closed
     program.step()
     w.backend.wait_closed(call)
@@ -342,7 +342,7 @@ def opens_uri(w, version):
 def inhibits(w, version):
     program = w.gtk(version, "inhibit")
     call = w.called("Inhibit.Inhibit")
-    assert call.options == {"reason": "a film"} and call.arguments["flags"] == 9, call.arguments
+    assert call.options == {"reason": "demo: a film"} and call.arguments["flags"] == 9, call.arguments
     assert program.said() is True and not call.closed
     program.step()
     w.backend.wait_closed(call)

@@ -198,7 +198,7 @@ def email(w):
 def account(w):
     request = w.request("Account.GetUserInformation", "(sa{sv})", "", {"reason": V("s", "why")})
     dialog = w.dialog("Account.GetUserInformation")
-    assert dialog.options == {"reason": "why"}, dialog.options
+    assert dialog.options == {"reason": "demo: why"}, dialog.options
     face = w.env.host_file("face", b"a face")
     dialog.answer(0, id=("s", "person"), name=("s", "A Person"), image=("s", path_uri(face)),
                   secret=("s", "x"))
@@ -391,7 +391,7 @@ def remove_notification(w):
     w.call("Notification.RemoveNotification", "(s)", "gone")
     call = w.called("Notification.RemoveNotification")
     assert call.arguments["id"] == sent
-    w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, sent, "a", [])
+    w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, sent, "vm.a", [])
     w.call("Settings.Read", "(ss)", "org.freedesktop.appearance", "color-scheme")
     w.called("Settings.Read")
     assert not got
@@ -432,7 +432,7 @@ def setting_changed(w):
 def inhibit(w):
     request = w.request("Inhibit.Inhibit", "(sua{sv})", "", 8, {"reason": V("s", "a film")})
     call = w.called("Inhibit.Inhibit")
-    assert call.arguments["flags"] == 8 and call.options == {"reason": "a film"}, call.arguments
+    assert call.arguments["flags"] == 8 and call.options == {"reason": "demo: a film"}, call.arguments
     assert request.wait() == (0, {}) and not call.closed
     request.close()
     w.backend.wait_closed(call)
@@ -585,6 +585,16 @@ def proxy(w):
     assert w.call("ProxyResolver.Lookup", "(s)", "https://example.org/") == (["direct://"],)
 
 
+def proxy_with_login(env):
+    """Another's proxy: where it is, not how the person gets in."""
+    session = env.own_session(portal=False, activatable=True)
+    session.env["http_proxy"] = "http://person:secret@proxy.example:3128"
+    session.start_portal()
+    w = World(env, session)
+    assert w.call("ProxyResolver.Lookup", "(s)", "http://example.org/") == (
+        ["http://proxy.example:3128"],)
+
+
 @case("PowerProfileMonitor.power-saver-enabled")
 def power(w):
     interface, name = PORTAL + "PowerProfileMonitor", "power-saver-enabled"
@@ -734,6 +744,11 @@ def test_network(env):
     session = env.own_session(portal=False, activatable=True)
     session.start_portal(before=["unshare", "--user", "--map-root-user", "--net"])
     run(env, network_changed, session=session)
+
+
+def test_proxy_login(env):
+    """a proxy of the host's: without the person's name and password"""
+    proxy_with_login(env)
 
 
 def test_local(env):

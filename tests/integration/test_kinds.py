@@ -158,7 +158,7 @@ def test_forged_signals(env):
         for path, interface, member, body in (
                 (host, SESSION, "Closed", V("(a{sv})", ({},))),
                 (PATH, PORTAL + "Inhibit", "StateChanged", V("(oa{sv})", (host, {}))),
-                (PATH, PORTAL + "Notification", "ActionInvoked", V("(ssav)", (sent, "a", []))),
+                (PATH, PORTAL + "Notification", "ActionInvoked", V("(ssav)", (sent, "vm.a", []))),
                 (PATH, PORTAL + "Settings", "SettingChanged",
                  V("(ssv)", ("org.freedesktop.appearance", "x", V("s", "forged"))))):
             stranger.emit_signal(to, path, interface, member, body)

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 from rig import processes
-from rig.guest import FILE_CHOOSER, GLib, GuestClient
+from rig.guest import FILE_CHOOSER, GLib, GuestClient, pump
 from rig.processes import wait_for
 from rig.session import DESKTOP, HostSession
 from rig.sidebus import in_namespace, left_behind
@@ -800,6 +800,21 @@ def test_disposable(env):
         with open(os.path.join(lists, name), encoding="ascii") as f:
             texts.append(f.read())
     assert os.fsdecode(env.tmp) in "".join(texts), texts
+
+
+def test_disposable_answers(env):
+    """Disposable=yes: "Always allow" was said to one life of the VM"""
+    for _ in range(2):
+        sidebus = env.own_sidebus(config=DISPOSABLE + "[Portals]\nFileChooser=ask\n",
+                                  arguments=["--state-dir", os.path.join(env.tmp, "forgets")])
+        request = client_of(env, sidebus).open_file()
+        question = env.chooser.next_call("Notification.AddNotification", pump=pump)
+        env.chooser.signal("Notification", "ActionInvoked", "sssav", question.app_id,
+                           question.arguments["id"], "always", [])
+        env.dialog().answer(1)
+        assert request.wait() == (1, {})
+        assert sidebus.stop() == 0, sidebus.log()
+        assert not os.path.exists(os.path.join(env.tmp, "forgets"))
 
 
 def test_disposable_killed(env):

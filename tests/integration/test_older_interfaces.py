@@ -37,7 +37,7 @@ def test_notifications(env):
                    urgency=V("y", 2))
     call = w.called("Notification.AddNotification")
     assert call.options["title"] == "demo: News" and call.options["priority"] == "urgent"
-    assert call.options["body"] == "<b>text</b>" and call.options["default-action"] == "vm.default"
+    assert call.options["body"] == "\u2039b>text\u2039/b>" and call.options["default-action"] == "vm.default"
     assert call.options["icon"] == ["themed", ["mail-unread"]], call.options
     assert call.options["buttons"] == [{"label": "Mark as read", "action": "vm.read"}], call.options
     w.backend.signal("Notification", "ActionInvoked", "sssav", call.app_id, call.arguments["id"],
@@ -46,12 +46,23 @@ def test_notifications(env):
     assert eventually("the end", lambda: closed) == [(first, 2)]
     second = notify(w.client, "More")
     shown = w.called("Notification.AddNotification").arguments["id"]
-    assert notify(other, "Even more", replaces=second) == second
+    # Another's is another's: neither replaced nor closed.
+    third = notify(other, "Even more", replaces=second)
+    assert third not in (first, second)
+    assert w.called("Notification.AddNotification").arguments["id"] != shown
+    try:
+        other.call(NOTIFICATIONS_PATH, NOTIFICATIONS, "CloseNotification", V("(u)", (second,)),
+                   destination=NOTIFICATIONS)
+    except GLib.Error as e:
+        assert "No such notification" in e.message, e
+    else:
+        raise AssertionError("another's notification was closed")
+    assert notify(w.client, "More again", replaces=second) == second
     assert w.called("Notification.AddNotification").arguments["id"] == shown
-    other.call(NOTIFICATIONS_PATH, NOTIFICATIONS, "CloseNotification", V("(u)", (second,)),
-               destination=NOTIFICATIONS)
+    w.client.call(NOTIFICATIONS_PATH, NOTIFICATIONS, "CloseNotification", V("(u)", (second,)),
+                  destination=NOTIFICATIONS)
     assert w.called("Notification.RemoveNotification").arguments["id"] == shown
-    assert closed == [(first, 2)] and not elsewhere
+    assert eventually("its end", lambda: closed[1:]) == [(second, 3)] and not elsewhere
 
 
 def test_screensaver(env):
@@ -59,7 +70,7 @@ def test_screensaver(env):
     w = World(env)
     cookie = inhibit(w.client)
     call = w.called("Inhibit.Inhibit")
-    assert call.arguments["flags"] == 8 and call.options == {"reason": "Player: a film"}
+    assert call.arguments["flags"] == 8 and call.options == {"reason": "demo: Player: a film"}
     w.client.call(SCREENSAVER_PATH, SCREENSAVER, "UnInhibit", V("(u)", (cookie,)),
                   destination=SCREENSAVER)
     w.backend.wait_closed(call)

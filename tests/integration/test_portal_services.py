@@ -144,14 +144,17 @@ def test_notifications_have_owners(env):
     action_invoked(rig, "x", "read")
     action_invoked(rig, 4294967298, "read")
     assert heard.more() == [] and overheard.more() == []
-    body, number = notify(rig, client, replaces=2)  # as a program may on a desktop
-    assert number == 2 and '"/2"' in body
-    _, number = notify(rig, client, replaces=1)  # no more there: a new one
-    assert number == 3
+    for taken in (2, 1):  # another's, and one that is there no more: a new one
+        body, number = notify(rig, client, replaces=taken)
+        assert number not in (1, 2) and f'"/{number}"' in body
+    assert fails(notifications, client, "CloseNotification", V("(u)", (2,))) == \
+        "org.freedesktop.DBus.Error.Failed"
+    body, again = notify(rig, other, replaces=2)
+    assert again == 2 and '"/2"' in body
     notifications(other, "CloseNotification", V("(u)", (2,)))
     assert '"/2"' in rig.plain("RemoveNotification")
-    assert heard.wait() == [(NOTIFICATIONS_PATH, NOTIFICATIONS, "NotificationClosed", (2, 3))]
-    assert overheard.more() == []
+    assert overheard.wait() == [(NOTIFICATIONS_PATH, NOTIFICATIONS, "NotificationClosed", (2, 3))]
+    assert heard.more() == []
     for number in (2, 0, 77):
         assert fails(notifications, client, "CloseNotification", V("(u)", (number,))) == \
             "org.freedesktop.DBus.Error.Failed"
@@ -250,7 +253,7 @@ def test_screensaver_ends(env):
     assert fails(inhibit, rig, other) == NOT_ALLOWED
     rig.call("Inhibit")
     rig.expect("reply")
-    for _ in range(16):
+    for _ in range(4):
         inhibit(rig, other)
     assert fails(inhibit, rig, other) == LIMITS
     rig.alive()

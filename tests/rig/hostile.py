@@ -169,6 +169,15 @@ class Hostile:
         yield from self.of_lines(v)
         yield "tags", f"<b><a href='{EVIL}:x'>a</a><img src='{EVIL}'/><b", PASSES
 
+    def of_body(self, v):
+        yield from self.of_lines(v)
+        yield "tags", "<a href='x:y'>a</a> <img src='x'/> a < b & c &lt; <", PASSES
+
+    def of_action(self, v):
+        yield from self.texts(self.limits["STRING_BYTES"])
+        yield "an application's", "app.x", PASSES
+        yield "what GLib would parse", "x::y z(1)", PASSES
+
     def of_parent_window(self, v):
         yield "a window", "x11:" + EVIL, PASSES
         yield "another", "wayland:" + EVIL, PASSES
@@ -286,7 +295,7 @@ class Hostile:
     def of_fd_bytes(self, v):
         yield "none of this number", 9, (DISCONNECTED,)
 
-    of_fd_document = of_fd_bytes
+    of_fd_sink = of_fd_document = of_fd_writable = of_fd_bytes
 
     def of_fd_file(self, v):
         if v.type == "h":

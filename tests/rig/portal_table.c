@@ -16,6 +16,7 @@ static const char *const roles[PORTAL_N_ROLES] = {
         NAME(TEXT),
         NAME(TITLE),
         NAME(LINES),
+        NAME(BODY),
         NAME(MARKUP),
         NAME(PARENT_WINDOW),
         NAME(HANDLE_TOKEN),
@@ -39,13 +40,16 @@ static const char *const roles[PORTAL_N_ROLES] = {
         NAME(NOTIFICATION_ID),
         NAME(ICON),
         NAME(SOUND),
+        NAME(ACTION),
         NAME(NAMESPACE),
         NAME(NAMESPACES),
         NAME(SETTINGS),
         NAME(PROXIES),
         NAME(FD_BYTES),
+        NAME(FD_SINK),
         NAME(FD_FILE),
         NAME(FD_DOCUMENT),
+        NAME(FD_WRITABLE),
 };
 
 static const char *const kinds[] = {

@@ -67,13 +67,14 @@ class Table:
 
 # --- what the host may see of a row --------------------------------------------------------------
 
-# Characters that turn the direction of what is read.
-BIDI = {"\u061c", "\u200e", "\u200f", *map(chr, (*range(0x202a, 0x202f), *range(0x2066, 0x206a)))}
+# Characters that turn the direction of what is read, or are not seen.
+HIDDEN = {*"\u00ad\u034f\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u3164\ufeff\uffa0",
+          *map(chr, (*range(0x202a, 0x202f), *range(0x2060, 0x2070), *range(0xe0000, 0xe1000)))}
 
 
 def shown_badly(text):
-    """Control characters, ends of lines and bidi characters in it."""
-    return [c for c in text if c in BIDI or unicodedata.category(c) in ("Cc", "Zl", "Zp")]
+    """Control characters, ends of lines, bidi characters and invisible ones in it."""
+    return [c for c in text if c in HIDDEN or unicodedata.category(c) in ("Cc", "Zl", "Zp")]
 
 
 class Conformance:
@@ -146,6 +147,14 @@ class Conformance:
         assert not shown_badly(data.replace("\n", "").replace("\t", "")), (v.name, data[:100])
         assert len(data.encode()) <= self.limits["LINES_BYTES"], (v.name, len(data))
 
+    def of_body(self, v, data):
+        self.of_lines(v, data)
+        assert not re.search(r"<[A-Za-z/!?]|&[A-Za-z0-9#]+;", data), data[:100]
+
+    def of_action(self, v, data):
+        assert re.fullmatch(r"vm\.[A-Za-z0-9.-]*", data), (v.name, data[:100])
+        assert len(data) <= 3 * self.limits["STRING_BYTES"] + 3, (v.name, len(data))
+
     def of_markup(self, v, data):
         self.of_lines(v, data)
         assert not re.search(r"<(?!/?[bi]>)", data), data[:100]
@@ -184,6 +193,7 @@ class Conformance:
     def of_basename(self, v, data):
         name = data if isinstance(data, str) else bytes(data[:-1]).decode(errors="replace")
         assert name not in ("", ".", "..") and "/" not in name, (v.name, name)
+        assert not shown_badly(name), (v.name, name)
 
     def of_basenames(self, v, data):
         assert len(data) <= self.limits["ARRAY_ITEMS"], (v.name, len(data))

@@ -109,6 +109,7 @@ static const struct {
         [PORTAL_TEXT] = {{NULL}, IN | BACK},
         [PORTAL_TITLE] = {{"s"}, IN},
         [PORTAL_LINES] = {{"s"}, OPTION},
+        [PORTAL_BODY] = {{"s"}, OPTION},
         [PORTAL_MARKUP] = {{"s"}, OPTION},
         [PORTAL_PARENT_WINDOW] = {{"s"}, ARGUMENT},
         [PORTAL_HANDLE_TOKEN] = {{"s"}, OPTION},
@@ -138,8 +139,10 @@ static const struct {
         [PORTAL_SETTINGS] = {{"a{sa{sv}}"}, OUT},
         [PORTAL_PROXIES] = {{"as"}, OUT},
         [PORTAL_FD_BYTES] = {{"h"}, ARGUMENT},
+        [PORTAL_FD_SINK] = {{"h"}, ARGUMENT},
         [PORTAL_FD_FILE] = {{"h", "ah"}, IN},
         [PORTAL_FD_DOCUMENT] = {{"h"}, ARGUMENT},
+        [PORTAL_FD_WRITABLE] = {{"h"}, ARGUMENT},
 };
 
 static bool type_fits(const struct portal_value *v) {

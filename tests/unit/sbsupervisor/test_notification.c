@@ -45,16 +45,41 @@ static void test_ids(void) {
         CHECK(!notification_id_from_host("org.sidebus.vm.x", ""));
 }
 
+/* Those of GLib's action names. */
+#define ACTION_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
+
 static void test_actions(void) {
-        static const char *const strange[] = {"", "app.", "app.read", "vm.", "vm.app.x", "default"};
+        static const char *const strange[] = {
+                "", "app.", "app.read", "vm.", "vm.app.x", "default", "mark as read", "a::b", "a(1)",
+                "-", "--2d", "\xc3\xa4", "\xff\x01\n", "A-Z",
+        };
+        static const char *const foreign[] = {
+                "", "v", "vm", "app.x", "defaults", "vm.-", "vm.-2", "vm.-2D", "vm.-00", "vm.-41", "vm.a b",
+                "vm.-2e", "vm.-g0", "vm.a_b",
+        };
 
         for (size_t i = 0; i < ELEMENTSOF(strange); i++) {
                 _cleanup_free_ char *host = notification_action_to_host(strange[i]);
 
-                CHECK(strncmp(host, "app.", 4) != 0);
-                CHECK_EQ_STR(notification_action_from_host(host), strange[i]);
+                _cleanup_free_ char *back = NULL;
+
+                CHECK(strncmp(host, "vm.", 3) == 0);
+                CHECK_EQ_INT(strspn(host, ACTION_CHARS), strlen(host));
+                CHECK_EQ_INT(notification_action_from_host(host, &back), 0);
+                CHECK_EQ_STR(back, strange[i]);
         }
-        CHECK_EQ_STR(notification_action_from_host("default"), "default"); /* a desktop's own */
+        {
+                _cleanup_free_ char *click = NULL;
+
+                CHECK_EQ_INT(notification_action_from_host("default", &click), 0);
+                CHECK_EQ_STR(click, "default");
+        }
+        for (size_t i = 0; i < ELEMENTSOF(foreign); i++) {
+                char *none = NULL;
+
+                CHECK_EQ_INT(notification_action_from_host(foreign[i], &none), NOTIFICATION_E_ACTION);
+                CHECK(!none);
+        }
 }
 
 TEST_MAIN({"only what was issued, and not withdrawn, is known; the oldest go", test_issued},
