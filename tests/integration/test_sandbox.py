@@ -311,7 +311,7 @@ def test_virtiofsd(env):
 
 # --- a kernel that lacks a layer -------------------------------------------------------------------
 
-LACKING = (("no-landlock", "landlock", r"no Landlock.*lsm=.*Waive=landlock"),
+LACKING = (("no-landlock", "landlock", r"no Landlock.*lsm=.*Waive=landlock.*sidebus\.conf"),
            ("no-pid-namespaces", "namespaces", r"sbrouter.* namespaces.*sysctl.*Waive=namespaces"))
 
 
