@@ -63,6 +63,8 @@ static int leave(const struct sandbox_profile *p, bool alone, enum sandbox_place
 
         if (r < 0)
                 return sandbox_layer_refuse(p->name, SANDBOX_NAMESPACES, r);
+        if (alone && !sandbox_root_is_prepared())
+                return log_error_errno(EINVAL, "%s: nobody has made namespaces for it", p->name);
         if (capng_get_caps_process() < 0)
                 return log_error_errno(EPERM, "%s: cannot read its capabilities", p->name);
         bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the processes of an instance are shut into, seen from outside and from inside."""
 
+import errno
 import os
 import re
 import socket
@@ -211,6 +212,8 @@ def test_daemons_sockets(env):
         private = sidebus.file("rt", "private", "bus")
         for daemon in of_program(sidebus, DAEMONS):
             assert reached(daemon, [*sockets, late, private]) == [private]
+            # Nor by the eyes of one who sees it.
+            assert reached(daemon, [f"/proc/{sidebus.process.pid}/root{bus}"]) == []
     finally:
         for path in (os.path.join(agents, "agent.1"), f"/tmp/sb-plain-{os.getpid()}"):
             os.unlink(path)
@@ -236,6 +239,11 @@ def test_daemons_runtime_dir(env):
     assert sorted(done.stdout.split()) == ["gvfs", "sidebus"], done
     assert in_view(daemon, "touch", os.path.join(runtime, "new")).returncode != 0
     assert in_view(daemon, "test", "-S", os.path.join(place, "private", "bus")).returncode == 0
+    # With all rights there it cannot be uncovered; what is mounted there itself can.
+    assert linux.where(daemon, lambda: linux.umount(runtime)) == errno.EINVAL
+    assert linux.where(daemon, lambda: linux.umount("/proc")) == errno.EINVAL
+    assert linux.where(daemon, lambda: (linux.mount("none", "/tmp", "tmpfs"),
+                                        linux.umount("/tmp"))) == 0
     _, options, kind = mountinfo(daemon)[runtime]
     assert kind == "tmpfs" and {"ro", "nosuid", "nodev", "noexec"} <= options, options
     assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
@@ -270,7 +278,8 @@ def test_daemons_late_mounts(env):
     agent = env.own_agent(sidebus)
     # Mounted where the supervisor is, which is a mount namespace of its own in this test.
     pid = sidebus.process.pid
-    linux.mount_where(pid, "tmpfs", os.path.join(runtime, "gvfs"))
+    assert linux.where(pid, lambda: linux.mount("none", os.path.join(runtime, "gvfs"), "tmpfs",
+                                                linux.MS_NOSUID)) == 0
     with open(f"/proc/{pid}/root{runtime}/gvfs/file", "wb") as f:
         f.write(b"remote")
     client = env.closing(GuestClient(agent.address))
