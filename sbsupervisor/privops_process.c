@@ -24,7 +24,7 @@
 
 /* --- starting programs ---------------------------------------------------------------------------- */
 
-/* The documents namespace's, in the order in which they are joined: the first gives the right to. */
+/* The documents namespace's, in the order in which they are joined: the first allows the rest. */
 static const struct {
         const char *name;
         int flag;
@@ -124,7 +124,8 @@ static int settle(const struct privop_spawn *s, const struct parent *parent) {
         return r == 0 && (s->apart || s->join) ? keep_capabilities(s->capabilities) : r;
 }
 
-_noreturn_ static void child(const struct privop_spawn *s, const struct parent *parent, int report) {
+_noreturn_ static void child(const struct privop_spawn *s, const struct parent *parent,
+                             int report) {
         sigset_t none;
         int r;
 
@@ -135,7 +136,7 @@ _noreturn_ static void child(const struct privop_spawn *s, const struct parent *
         /* After the change of credentials, which clears it. */
         if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
                 r = -errno;
-        /* It died before the line above; who is apart sees no parent, and learns it by its channel. */
+        /* It died before the line above.  Who is apart sees no parent; its channel tells it. */
         if (r == 0 && !s->apart && getppid() != parent->pid)
                 _exit(EXIT_FAILURE);
         if (r == 0) {
