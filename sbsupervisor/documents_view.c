@@ -16,20 +16,20 @@ void documents_view_init(struct documents_view *v) {
         *v = (struct documents_view){.namespaces = {{-1, -1, -1, -1}}};
 }
 
-/* Where gvfs mounts what a person picks from, perhaps later than now: so it has to be there. */
-static int make_gvfs_dir(struct documents_view *v, const char *runtime_dir, char **ret) {
+/*
+ * Where gvfs mounts what a person picks from, perhaps later than now: so it has to be there.  And to
+ * stay: another VM's daemons may see that very directory.
+ */
+static int make_gvfs_dir(const char *runtime_dir, char **ret) {
         if (asprintf(ret, "%s/gvfs", runtime_dir) < 0) {
                 *ret = NULL;
                 return -ENOMEM;
         }
-        if (mkdir(*ret, 0700) < 0)
-                return 0;
-        v->made_dir = strdup(*ret);
-        return v->made_dir ? 0 : -ENOMEM;
+        (void)mkdir(*ret, 0700); /* else it has none, and needs none */
+        return 0;
 }
 
-/* The session bus may lie anywhere.  One that has no path needs no cover: see the network
- * namespace. */
+/* The session bus may lie anywhere.  One without a path ends at the network namespace. */
 static bool bus_path(sd_bus *session, struct sockaddr_un *ret) {
         int fd = sd_bus_get_fd(session);
         socklen_t n = sizeof(*ret) - 1;
@@ -66,7 +66,7 @@ int documents_view_open(struct documents_view *v, const struct config *c, sd_bus
         int r = 0;
 
         if (runtime_dir && runtime_dir[0] == '/') {
-                r = make_gvfs_dir(v, runtime_dir, &gvfs);
+                r = make_gvfs_dir(runtime_dir, &gvfs);
                 view.runtime_dir = runtime_dir;
                 view.keep[view.n_keep++] = gvfs;
         }
@@ -81,8 +81,4 @@ int documents_view_open(struct documents_view *v, const struct config *c, sd_bus
 
 void documents_view_close(struct documents_view *v) {
         privop_namespaces_close(&v->namespaces);
-        if (v->made_dir)
-                (void)rmdir(v->made_dir); /* not where gvfs has mounted, or made it its own */
-        free(v->made_dir);
-        v->made_dir = NULL;
 }
