@@ -60,7 +60,8 @@ static int make(const struct privop_view *view, struct privop_namespaces *ret) {
 
 int documents_view_open(struct documents_view *v, const struct config *c, sd_bus *session) {
         const char *runtime_dir = getenv("XDG_RUNTIME_DIR"), *agent = getenv("SSH_AUTH_SOCK");
-        struct privop_view view = {.keep = {c->runtime_dir, c->state_dir}, .n_keep = 2};
+        struct privop_view view = {
+                .home = getenv("HOME"), .keep = {c->runtime_dir, c->state_dir}, .n_keep = 2};
         _cleanup_free_ char *gvfs = NULL;
         struct sockaddr_un bus;
         int r = 0;

@@ -193,19 +193,25 @@ def listener(env, path):
 
 
 def test_daemons_sockets(env):
-    """the portal daemons reach no socket of the session: by path, by abstract name, in /tmp"""
+    """the portal daemons reach no socket of the session: by path, by abstract name, in /tmp, ..."""
     session = env.own_session()
     runtime = session.env["XDG_RUNTIME_DIR"]
     agents = os.path.join("/tmp", f"sb-agent-{os.getpid()}")
     os.mkdir(agents, 0o700)
     agent = os.path.join(env.tmp, "agent")
+    home = env.directory()
+    in_home = [os.path.join(home, name) for name in (".gnupg/S.gpg-agent", ".ssh/master",
+                                                     ".ssh/agent/s.1")]
+    for path in in_home:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     sockets = [listener(env, path) for path in (
+            *in_home,
         os.path.join(runtime, "pipewire-0"), os.path.join(agents, "agent.1"),
         f"/tmp/sb-plain-{os.getpid()}", agent, f"@sidebus-test-{os.getpid()}")]
     bus = re.search(r"unix:path=([^,;]+)", session.env["DBUS_SESSION_BUS_ADDRESS"])[1]
     sockets.append(bus)
     try:
-        sidebus = env.closing(env.own_sidebus(session, extra_env={"SSH_AUTH_SOCK": agent}))
+        sidebus = env.closing(env.own_sidebus(session, extra_env={"SSH_AUTH_SOCK": agent, "HOME": home}))
         late = listener(env, os.path.join(runtime, "late-0"))
         here = [path for path in (*sockets, late) if connects(path)]
         assert here == [*sockets, late], here
