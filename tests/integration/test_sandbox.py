@@ -373,3 +373,29 @@ def test_waive_unknown(env):
         assert sidebus.process.wait() == 3
         assert re.search(r"sidebus\.conf:2: Waive=.*namespaces, landlock", sidebus.log()), sidebus.log()
         sidebus.notify.close()
+
+
+# --- by hand -----------------------------------------------------------------------------------------
+
+def by_hand(env, program, *arguments):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        return subprocess.run([os.path.join(env.build, program), "--ipc-fd", str(theirs.fileno()),
+                               *arguments], pass_fds=[theirs.fileno()], capture_output=True,
+                              text=True, timeout=30, check=False)
+
+
+def test_in_namespaces_by_hand(env):
+    """--in-namespaces where nobody has made any: refused before anything is unmounted"""
+    before = mountinfo("self")
+    for program in OURS:
+        done = by_hand(env, program, "--in-namespaces")
+        assert done.returncode == 1 and "nobody has made namespaces" in done.stderr, done
+    assert mountinfo("self") == before
+
+
+def test_waive_by_hand(env):
+    """--waive of a layer that does not exist: a wrong command line, and the names are said"""
+    for program in OURS:
+        done = by_hand(env, program, "--waive", "everything")
+        assert done.returncode == 2 and "namespaces, landlock and seccomp" in done.stderr, done
