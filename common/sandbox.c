@@ -40,8 +40,7 @@ int sandbox_start(const struct sandbox_profile *p) {
         return r < 0 ? log_error_errno(r, "%s: cannot open /dev/null", p->name) : 0;
 }
 
-/* --- enclose: where it is, and what it may
- * ---------------------------------------------------------- */
+/* --- enclose: where it is, and what it may --------------------------------------------------- */
 
 /*
  * Every set, inheritable and ambient too.  The bounding set can only be dropped with CAP_SETPCAP;
@@ -93,8 +92,7 @@ int sandbox_enclose(const struct sandbox_profile *p, unsigned waived, enum sandb
         return r;
 }
 
-/* --- lock: what it may ask for
- * ----------------------------------------------------------------------- */
+/* --- lock: what it may ask for --------------------------------------------------------------- */
 
 /* Then it must grow.  A supervisor's child writes its log into a pipe. */
 static bool log_is_file(void) {
