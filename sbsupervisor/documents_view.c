@@ -17,8 +17,8 @@ void documents_view_init(struct documents_view *v) {
 }
 
 /*
- * Where gvfs mounts what a person picks from, perhaps later than now: so it has to be there.  And to
- * stay: another VM's daemons may see that very directory.
+ * Where gvfs mounts what a person picks from, perhaps later than now: so it has to be there.  And
+ * to stay: another VM's daemons may see that very directory.
  */
 static int make_gvfs_dir(const char *runtime_dir, char **ret) {
         if (asprintf(ret, "%s/gvfs", runtime_dir) < 0) {

@@ -246,7 +246,8 @@ static int cover_named(const struct privop_view *v) {
                         r = cover_socket(fd);
         }
         for (size_t i = 0; i < ELEMENTSOF(of_sockets) && r == 0; i++) {
-                _cleanup_close_ int fd = open(of_sockets[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                _cleanup_close_ int fd =
+                        open(of_sockets[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
                 r = fd >= 0 ? cover_directory(fd) : 0;
         }
