@@ -58,17 +58,25 @@ static int make(const struct privop_view *view, struct privop_namespaces *ret) {
         return r < 0 ? log_error_errno(r, "cannot make the documents namespace") : 0;
 }
 
+/* The same directory by one name, so that what lies below another is seen to.  New. */
+static char *real_path(const char *path) {
+        char *real = realpath(path, NULL);
+
+        return real || errno == ENOMEM ? real : strdup(path);
+}
+
 int documents_view_open(struct documents_view *v, const struct config *c, sd_bus *session) {
-        const char *runtime_dir = getenv("XDG_RUNTIME_DIR"), *agent = getenv("SSH_AUTH_SOCK");
+        const char *given = getenv("XDG_RUNTIME_DIR"), *agent = getenv("SSH_AUTH_SOCK");
+        _cleanup_free_ char *run = real_path(c->runtime_dir), *state = real_path(c->state_dir);
+        _cleanup_free_ char *runtime_dir = given && given[0] == '/' ? real_path(given) : NULL;
         struct privop_view view = {
-                .home = getenv("HOME"), .keep = {c->runtime_dir, c->state_dir}, .n_keep = 2};
+                .runtime_dir = runtime_dir, .home = getenv("HOME"), .keep = {run, state}, .n_keep = 2};
         _cleanup_free_ char *gvfs = NULL;
         struct sockaddr_un bus;
-        int r = 0;
+        int r = run && state ? 0 : -ENOMEM;
 
-        if (runtime_dir && runtime_dir[0] == '/') {
+        if (r == 0 && runtime_dir) {
                 r = make_gvfs_dir(runtime_dir, &gvfs);
-                view.runtime_dir = runtime_dir;
                 view.keep[view.n_keep++] = gvfs;
         }
         if (r < 0)

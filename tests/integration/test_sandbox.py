@@ -239,7 +239,10 @@ def test_daemons_runtime_dir(env):
     secret = os.path.join(runtime, "secret")
     with open(secret, "w", encoding="ascii") as f:
         f.write("secret")
-    sidebus = env.closing(env.own_sidebus(session, arguments=["--runtime-dir", place]))
+    link = os.path.join(env.tmp, "run")  # by another name it is the same directory
+    os.symlink(runtime, link)
+    sidebus = env.closing(env.own_sidebus(session, arguments=["--runtime-dir", place],
+                                          extra_env={"XDG_RUNTIME_DIR": link}))
     daemon = sidebus.child("xdg-document-portal")
     done = in_view(daemon, "ls", "-A", runtime)
     assert sorted(done.stdout.split()) == ["gvfs", "sidebus"], done
