@@ -40,8 +40,7 @@ int sandbox_start(const struct sandbox_profile *p) {
         return r < 0 ? log_error_errno(r, "%s: cannot open /dev/null", p->name) : 0;
 }
 
-/* --- enclose: where it is, and what it may
- * ---------------------------------------------------------- */
+/* --- enclose: where it is, and what it may --------------------------------------------------- */
 
 /*
  * Every set, inheritable and ambient too.  The bounding set can only be dropped with CAP_SETPCAP;
@@ -63,6 +62,8 @@ static int leave(const struct sandbox_profile *p, bool alone, enum sandbox_place
 
         if (r < 0)
                 return sandbox_layer_refuse(p->name, SANDBOX_NAMESPACES, r);
+        if (alone && !sandbox_root_is_prepared())
+                return log_error_errno(EINVAL, "%s: nobody has made namespaces for it", p->name);
         if (capng_get_caps_process() < 0)
                 return log_error_errno(EPERM, "%s: cannot read its capabilities", p->name);
         bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
@@ -91,8 +92,7 @@ int sandbox_enclose(const struct sandbox_profile *p, unsigned waived, enum sandb
         return r;
 }
 
-/* --- lock: what it may ask for
- * ----------------------------------------------------------------------- */
+/* --- lock: what it may ask for --------------------------------------------------------------- */
 
 /* Then it must grow.  A supervisor's child writes its log into a pipe. */
 static bool log_is_file(void) {

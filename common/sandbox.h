@@ -43,7 +43,7 @@ struct sandbox_profile {
         const char *name;
         unsigned layers; /* of SANDBOX_*; capabilities and limits are everybody's */
         bool dumpable;
-        bool starts_programs; /* what it executes is bound by its filter, and by nothing else of it */
+        bool starts_programs; /* of its own lock only the filter goes on to these */
         const struct sandbox_rlimit *rlimits;
         size_t n_rlimits;
         const struct sandbox_syscall *syscalls; /* all others kill the process */
@@ -60,5 +60,6 @@ enum sandbox_place {
 };
 
 /* waived: of SANDBOX_*; each was named by a person. */
-int sandbox_enclose(const struct sandbox_profile *profile, unsigned waived, enum sandbox_place place);
+int sandbox_enclose(const struct sandbox_profile *profile, unsigned waived,
+                    enum sandbox_place place);
 int sandbox_lock(const struct sandbox_profile *profile, unsigned waived);

@@ -33,8 +33,8 @@ static const struct layer {
          "kernel.apparmor_restrict_unprivileged_userns=0)",
          NULL},
         {SANDBOX_LANDLOCK, "landlock",
-         "the kernel has no Landlock: add landlock to its lsm= parameter, or use a kernel 5.13 or "
-         "later with CONFIG_SECURITY_LANDLOCK=y",
+         "there is no Landlock: add landlock to the kernel's lsm= parameter, use a kernel 5.13 or "
+         "later with CONFIG_SECURITY_LANDLOCK=y, or have the container let it through",
          check_landlock},
         {SANDBOX_SECCOMP, "seccomp",
          "the kernel has no system call filters: use one with CONFIG_SECCOMP_FILTER=y",

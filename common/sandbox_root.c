@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/sandbox_root.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
@@ -17,6 +19,15 @@ int sandbox_root_unshare(void) {
         if (unshare(SANDBOX_CLONE_FLAGS) < 0)
                 return -errno;
         return id_map_write(uid, gid);
+}
+
+bool sandbox_root_is_prepared(void) {
+        _cleanup_close_ int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+        char map[128] = "";
+        unsigned count;
+
+        return fd >= 0 && read(fd, map, sizeof(map) - 1) > 0 &&
+               sscanf(map, "%*u %*u %u", &count) == 1 && count == 1;
 }
 
 #ifdef SANITIZED

@@ -4,11 +4,19 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /*
  * Makes the namespaces of SANDBOX_CLONE_FLAGS, our uid and gid mapped to themselves.  0 or a
  * negative errno.
  */
 int sandbox_root_unshare(void);
+
+/*
+ * Whether our user namespace is one of a single user, as sandbox_root_unshare() and sbsupervisor
+ * make them: nobody's root is emptied by mistake.
+ */
+bool sandbox_root_is_prepared(void);
 
 /*
  * In a mount namespace of our own: all of it goes, and an empty directory that cannot be written

@@ -36,7 +36,7 @@ static const struct sandbox_syscall syscalls[] = {
          .n_args = 2,
          .args = {{2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}}},
         ANY(munmap),
-        ANY(mremap),
+        IF(mremap, 3, ~(uint64_t)MREMAP_MAYMOVE, 0),
         /* sd-bus: keys of its hash tables; request.c: a handle whose path is taken. */
         ANY(getrandom),
         /* guest_log.c and sd-bus, where the vDSO has no clock. */

@@ -29,7 +29,7 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(sendmsg),
         ANY(close),
         /* listener.c; there is no socket(), so only what listens already can bring new streams */
-        ANY(accept4),
+        WITH(accept4, 3, SOCK_CLOEXEC | SOCK_NONBLOCK),
         WITH(fcntl, 1, F_GETFL),
         {.nr = SCMP_SYS(getsockopt), /* credentials.c */
          .n_args = 2,
@@ -42,7 +42,7 @@ static const struct sandbox_syscall syscalls[] = {
         /* malloc; never executable memory, and mappings of no file */
         ANY(brk),
         ANY(munmap),
-        ANY(mremap),
+        {.nr = SCMP_SYS(mremap), .n_args = 1, .args = {{3, ~(uint64_t)MREMAP_MAYMOVE, 0}}},
         {.nr = SCMP_SYS(mmap),
          .n_args = 2,
          .args = {{2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}}},

@@ -14,6 +14,7 @@
 #include "sbsupervisor/settings.h"
 #include "sbsupervisor/small_file.h"
 
+#define NOBODY 65534u /* the kernel's overflow id */
 #define CONFIG_MAX_BYTES 65536 /* forty settings of a line each need 4 KiB */
 
 /* --- the file -------------------------------------------------------------------------------------- */
@@ -161,6 +162,11 @@ static int blame(int r, int culprit) {
 
 /* The system's sidebus@.service without its drop-in comes here, too. */
 static int check_person(const struct config *c) {
+        if (geteuid() == NOBODY) {
+                log_error("sbsupervisor does not serve user %u, as whom everybody else appears in the "
+                          "namespaces of its processes", NOBODY);
+                return CONFIG_E_INVALID;
+        }
         if (geteuid() != 0)
                 return 0;
         log_error("sbsupervisor acts for a person and does not run as root: start it in a session "

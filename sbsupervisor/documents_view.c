@@ -16,20 +16,20 @@ void documents_view_init(struct documents_view *v) {
         *v = (struct documents_view){.namespaces = {{-1, -1, -1, -1}}};
 }
 
-/* Where gvfs mounts what a person picks from, perhaps later than now: so it has to be there. */
-static int make_gvfs_dir(struct documents_view *v, const char *runtime_dir, char **ret) {
+/*
+ * Where gvfs mounts what a person picks from, perhaps later than now: so it has to be there.  And
+ * to stay: another VM's daemons may see that very directory.
+ */
+static int make_gvfs_dir(const char *runtime_dir, char **ret) {
         if (asprintf(ret, "%s/gvfs", runtime_dir) < 0) {
                 *ret = NULL;
                 return -ENOMEM;
         }
-        if (mkdir(*ret, 0700) < 0)
-                return 0;
-        v->made_dir = strdup(*ret);
-        return v->made_dir ? 0 : -ENOMEM;
+        (void)mkdir(*ret, 0700); /* else it has none, and needs none */
+        return 0;
 }
 
-/* The session bus may lie anywhere.  One that has no path needs no cover: see the network
- * namespace. */
+/* The session bus may lie anywhere.  One without a path ends at the network namespace. */
 static bool bus_path(sd_bus *session, struct sockaddr_un *ret) {
         int fd = sd_bus_get_fd(session);
         socklen_t n = sizeof(*ret) - 1;
@@ -58,16 +58,25 @@ static int make(const struct privop_view *view, struct privop_namespaces *ret) {
         return r < 0 ? log_error_errno(r, "cannot make the documents namespace") : 0;
 }
 
+/* The same directory by one name, so that what lies below another is seen to.  New. */
+static char *real_path(const char *path) {
+        char *real = realpath(path, NULL);
+
+        return real || errno == ENOMEM ? real : strdup(path);
+}
+
 int documents_view_open(struct documents_view *v, const struct config *c, sd_bus *session) {
-        const char *runtime_dir = getenv("XDG_RUNTIME_DIR"), *agent = getenv("SSH_AUTH_SOCK");
-        struct privop_view view = {.keep = {c->runtime_dir, c->state_dir}, .n_keep = 2};
+        const char *given = getenv("XDG_RUNTIME_DIR"), *agent = getenv("SSH_AUTH_SOCK");
+        _cleanup_free_ char *run = real_path(c->runtime_dir), *state = real_path(c->state_dir);
+        _cleanup_free_ char *runtime_dir = given && given[0] == '/' ? real_path(given) : NULL;
+        struct privop_view view = {
+                .runtime_dir = runtime_dir, .home = getenv("HOME"), .keep = {run, state}, .n_keep = 2};
         _cleanup_free_ char *gvfs = NULL;
         struct sockaddr_un bus;
-        int r = 0;
+        int r = run && state ? 0 : -ENOMEM;
 
-        if (runtime_dir && runtime_dir[0] == '/') {
-                r = make_gvfs_dir(v, runtime_dir, &gvfs);
-                view.runtime_dir = runtime_dir;
+        if (r == 0 && runtime_dir) {
+                r = make_gvfs_dir(runtime_dir, &gvfs);
                 view.keep[view.n_keep++] = gvfs;
         }
         if (r < 0)
@@ -81,8 +90,4 @@ int documents_view_open(struct documents_view *v, const struct config *c, sd_bus
 
 void documents_view_close(struct documents_view *v) {
         privop_namespaces_close(&v->namespaces);
-        if (v->made_dir)
-                (void)rmdir(v->made_dir); /* not where gvfs has mounted, or made it its own */
-        free(v->made_dir);
-        v->made_dir = NULL;
 }

@@ -12,7 +12,6 @@
 
 struct documents_view {
         struct privop_namespaces namespaces;
-        char *made_dir; /* in the person's runtime directory; it goes again */
 };
 
 void documents_view_init(struct documents_view *v);

@@ -64,13 +64,15 @@ int privop_spawn(const struct privop_spawn *s, pid_t *ret_pid, int *ret_pidfd);
  */
 struct privop_view {
         const char *runtime_dir; /* the person's: all of it, but keep[]; NULL: there is none */
+        const char *home;        /* NULL: not known */
         const char *keep[PRIVOP_MAX_VIEW]; /* directories where nothing is covered */
         const char *hide[PRIVOP_MAX_VIEW]; /* sockets, wherever they are */
         unsigned n_keep, n_hide;           /* all paths are absolute */
 };
 
 /*
- * Covers them, in a mount namespace of our own, and those that are found below /run and /tmp.
+ * Covers them, in a mount namespace of our own, and those that are found below /run and /tmp, and
+ * where ssh and gpg have theirs.
  * Files stay as they are: people pick them.  0, PRIVOP_E_SOCKETS, or a negative errno.
  */
 int privop_cover(const struct privop_view *view);

@@ -27,11 +27,13 @@
 
 /* Where they are looked for, and how deep: deeper lies what programs keep for themselves. */
 static const struct {
-        const char *path;
+        const char *path; /* relative: to the person's home */
         unsigned depth;
 } searched[] = {
-        {"/run", 4}, /* system services; /run/user is the runtime directories' */
-        {"/tmp", 2}, /* agents and multiplexers have a directory each */
+        {"/run", 4},   /* system services; /run/user is the runtime directories' */
+        {"/tmp", 2},   /* agents and multiplexers have a directory each */
+        {".ssh", 2},   /* connections that are shared, and since 10.1 agents */
+        {".gnupg", 1}, /* agents, where there is no runtime directory */
 };
 
 /* Directories of sockets only, where new ones come. */
@@ -203,22 +205,29 @@ static int search(struct cover *c, int take_dir, unsigned depth) {
         return r;
 }
 
+static int cover_below(struct cover *c, int home, const char *path, unsigned depth) {
+        int fd = openat(home, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct stat st;
+
+        if (fd < 0) /* it is not there, or not for the person */
+                return 0;
+        if (fstat(fd, &st) < 0) {
+                (void)fd_close(fd);
+                return -errno;
+        }
+        c->device = st.st_dev;
+        c->n_seen = 0;
+        return search(c, fd, depth - 1);
+}
+
 static int cover_found(struct cover *c) {
+        const char *path = c->view->home ?: "/";
+        _cleanup_close_ int home = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         int worst = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(searched); i++) {
-                int fd = open(searched[i].path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
-                struct stat st;
+                int r = cover_below(c, home, searched[i].path, searched[i].depth);
 
-                if (fd < 0)
-                        continue;
-                if (fstat(fd, &st) < 0) {
-                        (void)fd_close(fd);
-                        return -errno;
-                }
-                c->device = st.st_dev;
-                c->n_seen = 0;
-                r = search(c, fd, searched[i].depth - 1);
                 if (r < 0)
                         return r;
                 worst = r > 0 ? r : worst;
@@ -237,7 +246,8 @@ static int cover_named(const struct privop_view *v) {
                         r = cover_socket(fd);
         }
         for (size_t i = 0; i < ELEMENTSOF(of_sockets) && r == 0; i++) {
-                _cleanup_close_ int fd = open(of_sockets[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+                _cleanup_close_ int fd =
+                        open(of_sockets[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
                 r = fd >= 0 ? cover_directory(fd) : 0;
         }

@@ -24,7 +24,7 @@
 
 /* --- starting programs ---------------------------------------------------------------------------- */
 
-/* The documents namespace's, in the order in which they are joined: the first gives the right to. */
+/* The documents namespace's, in the order in which they are joined: the first allows the rest. */
 static const struct {
         const char *name;
         int flag;
@@ -124,7 +124,8 @@ static int settle(const struct privop_spawn *s, const struct parent *parent) {
         return r == 0 && (s->apart || s->join) ? keep_capabilities(s->capabilities) : r;
 }
 
-_noreturn_ static void child(const struct privop_spawn *s, const struct parent *parent, int report) {
+_noreturn_ static void child(const struct privop_spawn *s, const struct parent *parent,
+                             int report) {
         sigset_t none;
         int r;
 
@@ -135,7 +136,7 @@ _noreturn_ static void child(const struct privop_spawn *s, const struct parent *
         /* After the change of credentials, which clears it. */
         if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
                 r = -errno;
-        /* It died before the line above; who is apart sees no parent, and learns it by its channel. */
+        /* It died before the line above.  Who is apart sees no parent; its channel tells it. */
         if (r == 0 && !s->apart && getppid() != parent->pid)
                 _exit(EXIT_FAILURE);
         if (r == 0) {
@@ -182,16 +183,30 @@ int privop_spawn(const struct privop_spawn *s, pid_t *ret_pid, int *ret_pidfd) {
 
 /* --- the documents namespace ---------------------------------------------------------------------- */
 
-/* Sets the namespaces up, says how it went, and holds them until the parent has them open. */
-_noreturn_ static void hold_namespaces(const struct parent *parent, const struct privop_view *view,
-                                       int report, int hold) {
-        int r = id_map_write(parent->uid, parent->gid);
-        char c;
+/*
+ * Two, one in the other.  What was covered in the outer one no capability of the inner one can
+ * uncover, and the daemons never have one of the outer: see mount_namespaces(7), "locked".
+ */
+static int make_documents_namespaces(const struct parent *parent, const struct privop_view *view) {
+        int flags = 0, covered, r = id_map_write(parent->uid, parent->gid);
 
         if (r == 0 && mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
                 r = -errno;
-        if (r == 0)
-                r = privop_cover(view);
+        covered = r == 0 ? privop_cover(view) : r;
+        for (size_t i = 0; i < ELEMENTSOF(ns_kinds); i++)
+                flags |= ns_kinds[i].flag;
+        if (covered >= 0 && unshare(flags) < 0)
+                return -errno;
+        r = covered >= 0 ? id_map_write(parent->uid, parent->gid) : covered;
+        return r < 0 ? r : covered;
+}
+
+/* Says how it went, and holds the namespaces until the parent has them open. */
+_noreturn_ static void hold_namespaces(const struct parent *parent, const struct privop_view *view,
+                                       int report, int hold) {
+        int r = make_documents_namespaces(parent, view);
+        char c;
+
         (void)!write(report, &r, sizeof(r));
         (void)close(report);
         (void)!read(hold, &c, 1);
@@ -218,7 +233,7 @@ static int open_namespaces(pid_t pid, struct privop_namespaces *ns) {
 int privop_new_documents_namespace(const struct privop_view *view, struct privop_namespaces *ns) {
         const struct parent parent = {getpid(), geteuid(), getegid()};
         _cleanup_close_ int pidfd = -1, report_r = -1, report_w = -1, hold_r = -1, hold_w = -1;
-        int r, flags = 0, covered;
+        int r, covered;
         pid_t pid;
 
         r = open_pipe(&report_r, &report_w);
@@ -226,9 +241,7 @@ int privop_new_documents_namespace(const struct privop_view *view, struct privop
                 r = open_pipe(&hold_r, &hold_w);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < ELEMENTSOF(ns_kinds); i++)
-                flags |= ns_kinds[i].flag;
-        pid = clone_with_pidfd((uint64_t)(unsigned)flags, &pidfd);
+        pid = clone_with_pidfd(CLONE_NEWUSER | CLONE_NEWNS, &pidfd);
         if (pid < 0)
                 return PRIVOP_E_USERNS;
         if (pid == 0) {
@@ -241,7 +254,8 @@ int privop_new_documents_namespace(const struct privop_view *view, struct privop
         r = covered < 0 ? covered : open_namespaces(pid, ns);
         hold_w = fd_close(hold_w);
         (void)waitpid(pid, NULL, 0);
-        if (r == -EPERM || r == -EACCES) {
+        /* What a kernel says that forbids one, has none of a kind, or has no more of it. */
+        if (r == -EPERM || r == -EACCES || r == -EINVAL || r == -ENOSPC || r == -EUSERS) {
                 errno = -r;
                 return PRIVOP_E_USERNS;
         }

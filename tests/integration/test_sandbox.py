@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the processes of an instance are shut into, seen from outside and from inside."""
 
+import errno
 import os
 import re
 import socket
@@ -192,25 +193,33 @@ def listener(env, path):
 
 
 def test_daemons_sockets(env):
-    """the portal daemons reach no socket of the session: by path, by abstract name, in /tmp"""
+    """the portal daemons reach no socket of the session: by path, by abstract name, in /tmp, ..."""
     session = env.own_session()
     runtime = session.env["XDG_RUNTIME_DIR"]
     agents = os.path.join("/tmp", f"sb-agent-{os.getpid()}")
     os.mkdir(agents, 0o700)
     agent = os.path.join(env.tmp, "agent")
+    home = env.directory()
+    in_home = [os.path.join(home, name) for name in (".gnupg/S.gpg-agent", ".ssh/master",
+                                                     ".ssh/agent/s.1")]
+    for path in in_home:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     sockets = [listener(env, path) for path in (
+            *in_home,
         os.path.join(runtime, "pipewire-0"), os.path.join(agents, "agent.1"),
         f"/tmp/sb-plain-{os.getpid()}", agent, f"@sidebus-test-{os.getpid()}")]
     bus = re.search(r"unix:path=([^,;]+)", session.env["DBUS_SESSION_BUS_ADDRESS"])[1]
     sockets.append(bus)
     try:
-        sidebus = env.closing(env.own_sidebus(session, extra_env={"SSH_AUTH_SOCK": agent}))
+        sidebus = env.closing(env.own_sidebus(session, extra_env={"SSH_AUTH_SOCK": agent, "HOME": home}))
         late = listener(env, os.path.join(runtime, "late-0"))
         here = [path for path in (*sockets, late) if connects(path)]
         assert here == [*sockets, late], here
         private = sidebus.file("rt", "private", "bus")
         for daemon in of_program(sidebus, DAEMONS):
             assert reached(daemon, [*sockets, late, private]) == [private]
+            # Nor by the eyes of one who sees it.
+            assert reached(daemon, [f"/proc/{sidebus.process.pid}/root{bus}"]) == []
     finally:
         for path in (os.path.join(agents, "agent.1"), f"/tmp/sb-plain-{os.getpid()}"):
             os.unlink(path)
@@ -230,12 +239,20 @@ def test_daemons_runtime_dir(env):
     secret = os.path.join(runtime, "secret")
     with open(secret, "w", encoding="ascii") as f:
         f.write("secret")
-    sidebus = env.closing(env.own_sidebus(session, arguments=["--runtime-dir", place]))
+    link = os.path.join(env.tmp, "run")  # by another name it is the same directory
+    os.symlink(runtime, link)
+    sidebus = env.closing(env.own_sidebus(session, arguments=["--runtime-dir", place],
+                                          extra_env={"XDG_RUNTIME_DIR": link}))
     daemon = sidebus.child("xdg-document-portal")
     done = in_view(daemon, "ls", "-A", runtime)
     assert sorted(done.stdout.split()) == ["gvfs", "sidebus"], done
     assert in_view(daemon, "touch", os.path.join(runtime, "new")).returncode != 0
     assert in_view(daemon, "test", "-S", os.path.join(place, "private", "bus")).returncode == 0
+    # With all rights there it cannot be uncovered; what is mounted there itself can.
+    assert linux.where(daemon, lambda: linux.umount(runtime)) == errno.EINVAL
+    assert linux.where(daemon, lambda: linux.umount("/proc")) == errno.EINVAL
+    assert linux.where(daemon, lambda: (linux.mount("none", "/tmp", "tmpfs"),
+                                        linux.umount("/tmp"))) == 0
     _, options, kind = mountinfo(daemon)[runtime]
     assert kind == "tmpfs" and {"ro", "nosuid", "nodev", "noexec"} <= options, options
     assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
@@ -270,7 +287,8 @@ def test_daemons_late_mounts(env):
     agent = env.own_agent(sidebus)
     # Mounted where the supervisor is, which is a mount namespace of its own in this test.
     pid = sidebus.process.pid
-    linux.mount_where(pid, "tmpfs", os.path.join(runtime, "gvfs"))
+    assert linux.where(pid, lambda: linux.mount("none", os.path.join(runtime, "gvfs"), "tmpfs",
+                                                linux.MS_NOSUID)) == 0
     with open(f"/proc/{pid}/root{runtime}/gvfs/file", "wb") as f:
         f.write(b"remote")
     client = env.closing(GuestClient(agent.address))
@@ -311,7 +329,7 @@ def test_virtiofsd(env):
 
 # --- a kernel that lacks a layer -------------------------------------------------------------------
 
-LACKING = (("no-landlock", "landlock", r"no Landlock.*lsm=.*Waive=landlock"),
+LACKING = (("no-landlock", "landlock", r"no Landlock.*lsm=.*Waive=landlock.*sidebus\.conf"),
            ("no-pid-namespaces", "namespaces", r"sbrouter.* namespaces.*sysctl.*Waive=namespaces"))
 
 
@@ -358,3 +376,29 @@ def test_waive_unknown(env):
         assert sidebus.process.wait() == 3
         assert re.search(r"sidebus\.conf:2: Waive=.*namespaces, landlock", sidebus.log()), sidebus.log()
         sidebus.notify.close()
+
+
+# --- by hand -----------------------------------------------------------------------------------------
+
+def by_hand(env, program, *arguments):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        return subprocess.run([os.path.join(env.build, program), "--ipc-fd", str(theirs.fileno()),
+                               *arguments], pass_fds=[theirs.fileno()], capture_output=True,
+                              text=True, timeout=30, check=False)
+
+
+def test_in_namespaces_by_hand(env):
+    """--in-namespaces where nobody has made any: refused before anything is unmounted"""
+    before = mountinfo("self")
+    for program in OURS:
+        done = by_hand(env, program, "--in-namespaces")
+        assert done.returncode == 1 and "nobody has made namespaces" in done.stderr, done
+    assert mountinfo("self") == before
+
+
+def test_waive_by_hand(env):
+    """--waive of a layer that does not exist: a wrong command line, and the names are said"""
+    for program in OURS:
+        done = by_hand(env, program, "--waive", "everything")
+        assert done.returncode == 2 and "namespaces, landlock and seccomp" in done.stderr, done

@@ -59,22 +59,24 @@ def refuse_system_call(number, error):
     _check(_libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), fprog, 0, 0), "seccomp")
 
 
-def mount_where(pid, kind, target):
-    """Mounts a new file system where a process is, in a user namespace that is ours."""
+def where(pid, change):
+    """Runs change() where a process is, in a user namespace that is ours, with all rights there.
+
+    0, or the errno that it failed with."""
     child = os.fork()
     if child == 0:
-        status = 1
+        status = 255
         try:
             for name, flag in (("user", CLONE_NEWUSER), ("mnt", CLONE_NEWNS)):
                 fd = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
                 _check(_libc.setns(fd, flag), f"setns {name}")
-            mount("none", target, kind, MS_NOSUID, None)
+            change()
             status = 0
+        except OSError as e:
+            status = e.errno
         finally:
             os._exit(status)
-    _, status = os.waitpid(child, 0)
-    if status != 0:
-        raise OSError(f"cannot mount {target} where {pid} is")
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def map_only_me(uid, gid):

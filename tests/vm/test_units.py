@@ -138,3 +138,14 @@ def test_system_unit(env):
     """the system's unit: the same"""
     for release in RELEASES:
         check_unit(env, release, "system", ("mnt",))
+
+
+def test_nobody(env):
+    """as the user that stands for all unknown ones: refused, like root, with the reason"""
+    desktop = env.desktop()
+    for user in ("nobody", "root"):
+        done = desktop.run(["runuser", "-u", user, "--", "env", "XDG_RUNTIME_DIR=/tmp",
+                            "sbsupervisor", "--vm", "x", "--listen", "unix:/tmp/x"], user="root",
+                           check=False)
+        assert done.status == 3 and "sbsupervisor does not serve user 65534" in done.err \
+            or user == "root" and "does not run as root" in done.err, (user, done)

@@ -54,6 +54,8 @@ static int connect_to(int family, const void *sa, socklen_t n) {
         return r;
 }
 
+#define NO_OTHER (-1)
+
 /* In a child: says which errno it was, if it is not one of two. */
 static int expect(const char *what, int error, int expected, int other) {
         if (error == expected || error == other)
@@ -71,21 +73,22 @@ static int in_namespaces(const struct sandbox_profile *p, unsigned waived, const
         if (sandbox_lock(p, waived) < 0)
                 return CONFINED_BROKEN;
 #ifndef SANITIZED
-        failed |= expect("a file", error_of(open("/etc/passwd", O_RDONLY)), ENOENT, 0x7fff);
+        failed |= expect("a file", error_of(open("/etc/passwd", O_RDONLY)), ENOENT, NO_OTHER);
         failed |= expect("what was the root", error_of(open("/..", O_PATH | O_DIRECTORY)), 0, 0);
-        failed |= expect("/proc", error_of(open("/../proc/self", O_PATH)), ENOENT, 0x7fff);
+        failed |= expect("/proc", error_of(open("/../proc/self", O_PATH)), ENOENT, NO_OTHER);
         failed |= expect("a new directory", error_of(mkdirat(AT_FDCWD, "/x", 0700)), EROFS, EACCES);
         failed |= expect("a bus by its path", connect_to(AF_UNIX, &o->path, o->n_path), ENOENT,
                          ENOENT);
 #endif
         failed |= expect("a bus by its abstract name",
-                         connect_to(AF_UNIX, &o->abstract, o->n_abstract), ECONNREFUSED, 0x7fff);
+                         connect_to(AF_UNIX, &o->abstract, o->n_abstract), ECONNREFUSED, NO_OTHER);
         failed |= expect("a local port", connect_to(AF_INET, &o->tcp, sizeof(o->tcp)), ENETUNREACH,
-                         0x7fff);
-        failed |= expect("a signal to outside", error_of(kill(o->pid, 0)), ESRCH, 0x7fff);
+                         NO_OTHER);
+        failed |= expect("a signal to outside", error_of(kill(o->pid, 0)), ESRCH, NO_OTHER);
         failed |= expect("the parent's number", getppid(), 0, 0);
-        failed |= expect("the host's name", error_of(sethostname("x", 1)), EPERM, 0x7fff);
-        failed |= expect("a mount", error_of(mount("none", "/", "tmpfs", 0, NULL)), EPERM, 0x7fff);
+        failed |= expect("the host's name", error_of(sethostname("x", 1)), EPERM, NO_OTHER);
+        failed |=
+                expect("a mount", error_of(mount("none", "/", "tmpfs", 0, NULL)), EPERM, NO_OTHER);
         return failed;
 }
 
@@ -96,22 +99,22 @@ static int under_landlock(const struct sandbox_profile *p, unsigned waived, cons
         if (sandbox_lock(p, waived) < 0)
                 return CONFINED_BROKEN;
 #ifndef SANITIZED
-        failed |= expect("a file", error_of(open("/etc/passwd", O_RDONLY)), EACCES, 0x7fff);
-        failed |=
-                expect("a directory", error_of(open("/", O_RDONLY | O_DIRECTORY)), EACCES, 0x7fff);
+        failed |= expect("a file", error_of(open("/etc/passwd", O_RDONLY)), EACCES, NO_OTHER);
+        failed |= expect("a directory", error_of(open("/", O_RDONLY | O_DIRECTORY)), EACCES,
+                         NO_OTHER);
 #endif
         failed |= expect("a new file", error_of(open("/tmp/x", O_WRONLY | O_CREAT, 0600)), EACCES,
-                         0x7fff);
+                         NO_OTHER);
         failed |= expect("a new directory", error_of(mkdirat(AT_FDCWD, "/tmp/x", 0700)), EACCES,
-                         0x7fff);
-        failed |= expect("a program", error_of(execl("/bin/true", "true", NULL)), EACCES, 0x7fff);
+                         NO_OTHER);
+        failed |= expect("a program", error_of(execl("/bin/true", "true", NULL)), EACCES, NO_OTHER);
         if (abi >= 4)
                 failed |= expect("a local port", connect_to(AF_INET, &o->tcp, sizeof(o->tcp)),
-                                 EACCES, 0x7fff);
+                                 EACCES, NO_OTHER);
         if (abi >= 6) {
                 failed |= expect("a bus by its abstract name",
-                                 connect_to(AF_UNIX, &o->abstract, o->n_abstract), EPERM, 0x7fff);
-                failed |= expect("a signal to outside", error_of(kill(o->pid, 0)), EPERM, 0x7fff);
+                                 connect_to(AF_UNIX, &o->abstract, o->n_abstract), EPERM, NO_OTHER);
+                failed |= expect("a signal to outside", error_of(kill(o->pid, 0)), EPERM, NO_OTHER);
         }
         return failed;
 }
@@ -124,11 +127,11 @@ static int with_exception(const struct sandbox_profile *p, unsigned waived, cons
         if (dir < 0 || sandbox_landlock_deny_but(dir) < 0 || sandbox_lock(p, waived) < 0)
                 return CONFINED_BROKEN;
         failed |= expect("a new file", error_of(open("/tmp/x", O_WRONLY | O_CREAT, 0600)), EACCES,
-                         0x7fff);
+                         NO_OTHER);
         failed |= expect("a new directory", error_of(mkdirat(AT_FDCWD, "/tmp/x", 0700)), EACCES,
-                         0x7fff);
-        failed |=
-                expect("another directory's file", error_of(unlink(o->elsewhere)), EACCES, 0x7fff);
+                         NO_OTHER);
+        failed |= expect("another directory's file", error_of(unlink(o->elsewhere)), EACCES,
+                         NO_OTHER);
         failed |= expect("the bus by its abstract name",
                          connect_to(AF_UNIX, &o->abstract, o->n_abstract), 0, 0);
         failed |= expect("its own file", error_of(unlink(o->path.sun_path)), 0, 0);
@@ -145,22 +148,23 @@ static int with_limits(const struct sandbox_profile *p, unsigned waived, const v
         if (page == MAP_FAILED || dup2(STDIN_FILENO, STDERR_FILENO) < 0 ||
             sandbox_lock(p, waived) < 0)
                 return CONFINED_BROKEN;
-        failed |= expect("a longer file", write(o->file, "x", 1) < 0 ? errno : 0, EFBIG, 0x7fff);
+        failed |= expect("a longer file", write(o->file, "x", 1) < 0 ? errno : 0, EFBIG, NO_OTHER);
         failed |= expect("a descriptor too many", error_of(fcntl(o->file, F_DUPFD, 16)), EINVAL,
                          EMFILE);
 #ifndef SANITIZED
-        failed |= expect("a process", fork() < 0 ? errno : 0, EAGAIN, geteuid() == 0 ? 0 : 0x7fff);
+        failed |=
+                expect("a process", fork() < 0 ? errno : 0, EAGAIN, geteuid() == 0 ? 0 : NO_OTHER);
         failed |= expect("much memory",
                          mmap(NULL, 1u << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
                                          MAP_FAILED
                                  ? errno
                                  : 0,
-                         ENOMEM, 0x7fff);
+                         ENOMEM, NO_OTHER);
 #endif
         if (prctl(66 /* PR_GET_MDWE */, 0, 0, 0, 0) >= 0)
                 failed |= expect("memory that becomes code",
                                  mprotect(page, 4096, PROT_READ | PROT_EXEC) < 0 ? errno : 0,
-                                 EACCES, 0x7fff);
+                                 EACCES, NO_OTHER);
         failed |= expect("new privileges", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : EPERM,
                          0, 0);
         failed |=

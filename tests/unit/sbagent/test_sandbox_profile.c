@@ -38,6 +38,7 @@ static void test_works(void) {
 }
 
 static void test_numbers(void) {
+        confined_check_count(&sbagent_profile, 48);
         confined_check_numbers(&sbagent_profile);
         confined_check_architectures(&sbagent_profile);
 }

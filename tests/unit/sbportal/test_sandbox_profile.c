@@ -8,6 +8,7 @@ static const struct confined_call killed[] = {
         FORBIDDEN(socket, AF_UNIX, SOCK_STREAM),
         FORBIDDEN(socket, AF_VSOCK, SOCK_STREAM),
         FORBIDDEN(connect, -1),
+        FORBIDDEN(mremap, 0, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED),
         FORBIDDEN(shutdown, -1, SHUT_RD),
         RELEASE(read, 0, 0, 0),
         RELEASE(write, STDOUT_FILENO, 0, 0),
@@ -38,6 +39,7 @@ static void test_works(void) {
 }
 
 static void test_numbers(void) {
+        confined_check_count(&sbportal_profile, 19); /* the manual page says so */
         confined_check_numbers(&sbportal_profile);
         confined_check_architectures(&sbportal_profile);
 }
