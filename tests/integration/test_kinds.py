@@ -6,6 +6,7 @@ Closed by the guest, by the host, with its client, with the host's portal, with 
 import os
 import signal
 
+from rig import boundaries
 from rig.guest import PATH, REQUEST, GLib, error_name
 from rig.processes import wait_for
 from rig.sidebus import Sidebus
@@ -168,6 +169,7 @@ def test_forged_signals(env):
     assert [len(g) for g in got] == [0, 0, 0, 1] and got[3][0][2] == 2, got
     w.call("Inhibit.QueryEndResponse", "(o)", handle)
     stranger.close_sync(None)
+    env.hostile(boundaries.HOST_PORTAL, 8)
 
 
 def test_flood_of_notifications(env):

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from rig import processes
+from rig import boundaries, processes
 from rig.guest import FILE_CHOOSER, GLib, GuestClient
 from rig.processes import sanitized, wait_for
 from rig.session import DESKTOP, HostSession
@@ -335,6 +335,7 @@ def test_vm_names(env):
     """odd VM names: refused with the rule, whatever is in them"""
     for name in ("", "a/b", "..", ".hidden", "-x", "a b", "é", "x" * 65, "a\n<0>b", "a\x1b[31m"):
         sidebus = fails(env, "VM name|--vm", vm=name)
+        env.hostile(boundaries.CONFIGURATION)
         assert "\x1b" not in sidebus.log()
 
 
@@ -349,6 +350,7 @@ def test_config_key(env):
                        ("[Documents]\nGuestUser=1000:\n", 2),
                        ("[Portals]\n\nWindowHandles=1\n", 3), ("[Log]\nLevel=all\n", 2)):
         fails(env, rf"sidebus\.conf:{line}\b", config=text, status=CONFIGURATION)
+        env.hostile(boundaries.CONFIGURATION)
 
 
 def test_config_missing(env):
@@ -425,6 +427,7 @@ def test_directories_open(env):
         os.chmod(directory, 0o755)
         fails(env, re.escape(directory) + ".*chmod 700", arguments=[option, directory])
         assert os.stat(directory).st_mode & 0o777 == 0o755 and not os.listdir(directory)
+        env.hostile(boundaries.CONFIGURATION)
 
 
 def test_symlink_of_person(env):

@@ -8,6 +8,7 @@ notifications and presses their buttons.
 import os
 import re
 
+from rig import boundaries
 from rig.guest import (FILE_CHOOSER, PATH, PROPERTIES, GLib, GuestClient, Request, error_name,
                        pump)
 from rig.processes import wait_for
@@ -302,6 +303,7 @@ def test_forged_press(env):
     stranger.close_sync(None)
     assert request.silent(0.5)
     assert not chain.desktop.opened()
+    env.hostile(boundaries.HOST_PORTAL, 2)
     # Nor is a guest, whose notification may look like ours.
     chain.client.call(PATH, PORTAL + "Notification", "AddNotification",
                       V("(sa{sv})", (question.arguments["id"], {"title": V("s", "Web VM")})))
@@ -437,3 +439,4 @@ def test_bad_keys(env):
                                   ready=False)
         assert sidebus.process.wait() != 0, line
         assert re.search(r"sidebus\.conf:3: .*" + expected, sidebus.log()), (line, sidebus.log())
+        env.hostile(boundaries.CONFIGURATION)

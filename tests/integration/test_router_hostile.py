@@ -9,6 +9,7 @@ import time
 
 from gi.repository import Gio, GLib
 
+from rig import boundaries
 from rig.processes import scale, wait_for
 from rig.router import BUS, BUS_PATH, Standalone, signal
 from rig.wire import call, with_u32
@@ -39,6 +40,7 @@ class Bus:
         assert c.is_cut_off(), what
         c.close()
         assert self.witness.alive(), what
+        self.env.hostile(boundaries.GUEST)
 
 
 def fixed(kind, serial, fields, body=b"", flags=0):

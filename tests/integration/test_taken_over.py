@@ -6,7 +6,7 @@ import re
 
 from gi.repository import Gio
 
-from rig import backend
+from rig import backend, boundaries
 from rig.gate import DENIED, PEER, Gate, open_gate
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, pump
 from rig.processes import scale, wait_for
@@ -95,6 +95,7 @@ def test_gate_options(env):
     options = dict(options)
     assert parent == "" and title == "demo: Unmarked Title", (parent, title)
     assert set(options) == {"handle_token", "modal"}, options
+    env.hostile(boundaries.GATE, 5)
     assert "chosen" not in options["handle_token"]["data"]
 
 
@@ -119,6 +120,7 @@ def test_gate_paths(env):
                  b"../" + identifier, b"deadbeef/dir", identifier + b"x/dir",
                  b"doc:" + identifier + b"/dir", host):
         assert passed(path) is None, path
+        env.hostile(boundaries.GATE)
 
 
 def test_gate_close(env):
@@ -151,6 +153,7 @@ def test_gate_flood(env):
             names.add(error_name(e))
     assert 0 < len(handles) <= 64 and len(set(handles)) == len(handles), len(handles)
     assert names == {"org.freedesktop.DBus.Error.LimitsExceeded"}, names
+    env.hostile(boundaries.GATE, 100 - len(handles))
     dialogs = [env.dialog() for _ in handles]
     gate.sidebus.stop()
     for dialog in dialogs:
@@ -179,6 +182,7 @@ def test_gate_descriptors(env):
         assert "x" not in dialog.options, dialog.options
         dialog.answer(1)
     wait_for("the descriptors to be closed", lambda: open_files() <= before)
+    env.hostile(boundaries.GATE, 20 * 8)
 
 
 def test_gate_sessions(env):
@@ -260,6 +264,7 @@ def test_gate_files(env):
                                                  ("", 0, {}))):
             assert call(interface, member, kind, *values, path=path) == \
                 portal + "Error.InvalidArgument", (path, member)
+            env.hostile(boundaries.GATE)
     assert os.path.exists(secret) and os.path.exists(posed)
     assert call("OpenURI", "OpenFile", "(sha{sv})", "", 0, {}, path=secret) is None
     uri = env.dialog().options["uri"]
@@ -321,6 +326,7 @@ def test_gate_garbage(env):
             dialog.answer(2)
         env.chooser.new.clear()
     wait_for("all answers", lambda: pump() or len(answers) == count)
+    env.hostile(boundaries.GATE, count)
     handle = gate.ask()
     env.dialog().answer(1)
     assert gate.response(handle)[0] == 1 and env.session.portal.running()
@@ -354,6 +360,7 @@ def test_gate_unread(env):
     assert gate.sidebus.process.wait() > 0
     assert "does not read its answers" in gate.sidebus.log(), gate.sidebus.log()[-2000:]
     assert len(gate.sidebus.log()) < 1 << 20, "the log was flooded"
+    env.hostile(boundaries.GATE)
 
 
 def test_gate_noise(env):
@@ -374,3 +381,4 @@ def test_gate_noise(env):
     stream = gate.bus.get_stream()
     stream.get_output_stream().write_all(b"\xff" * 4096, None)
     wait_for("the gate to be closed", lambda: pump() or gate.bus.is_closed())
+    env.hostile(boundaries.GATE, 51)

@@ -6,7 +6,7 @@ import socket
 
 from gi.repository import Gio
 
-from . import rogue, wire
+from . import boundaries, rogue, wire
 from .guest import FILE_CHOOSER, PATH, REQUEST, GLib, error_name, pump
 from .processes import scale, wait_for
 
@@ -65,6 +65,7 @@ class Gate:
         return reply.unpack() if reply else ()
 
     def refused(self, *call):
+        self.env.hostile(boundaries.GATE)
         try:
             reply = self.call(*call)
         except GLib.Error as e:
