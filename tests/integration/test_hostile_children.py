@@ -16,6 +16,7 @@ from rig.gate import Gate
 from rig.guest import FILE_CHOOSER, PATH, GLib
 from rig.processes import scale, wait_for
 from rig.rogue import PORTAL, PRIVATE_ROUTER, ROUTER, Rogue
+from rig.rogue_bus import WELCOME, Bus
 from rig.sidebus import left_behind
 
 ALL = (PORTAL, ROUTER, PRIVATE_ROUTER)
@@ -234,6 +235,40 @@ def test_silent_at_gate(env):
         assert gate.sidebus.process.running(), gate.sidebus.log()
         assert gate.sidebus.stop() == 0, gate.sidebus.log()
         env.hostile(boundaries.GATE)
+
+
+# --- the private bus's router -------------------------------------------------------------------------
+
+def test_private_stream(env):
+    """the private bus: SASL that is none, garbage, a message too long, hanging up: the end, and why"""
+    hung_up = "the private bus (has hung up|does not let us listen)"
+    sent = "the private bus has sent "
+    for data, pattern in (
+            (b"", hung_up), (b"REJECTED\r\n", hung_up), (b"\xff" * 100, hung_up),
+            (b"A" * 20000, sent + "a handshake without an end"), (WELCOME, hung_up),
+            (WELCOME + b"\xff" * 16, sent + "what is no D-Bus message"),
+            (WELCOME + b"l\2\0\1\xff\xff\xff\x7f\1\0\0\0\0\0\0\0",
+             sent + "a message of 21474836"),
+            (WELCOME + b"l\2\0\1\0\0\0\0\1\0\0\0\0\0\0", hung_up)):
+        bus = Bus(env, PRIVATE_ROUTER)
+        bus.greet(data)
+        if pattern is not hung_up:
+            bus.sidebus.wait_log(pattern)
+        bus.socket.close()
+        ended(bus.rogue, pattern)
+        env.hostile(boundaries.PRIVATE_BUS)
+
+
+def test_private_stream_later(env):
+    """the private bus hangs up once the daemons may come: the end, at once, and why"""
+    bus = Bus(env, PRIVATE_ROUTER)
+    bus.greet()
+    bus.answer(bus.next_call("Hello"), GLib.Variant("(s)", (":1.1",)))
+    bus.answer(bus.next_call("AddMatch"), None)
+    bus.sidebus.child("xdg-permission-store")
+    bus.socket.close()
+    ended(bus.rogue, "the private bus has hung up")
+    env.hostile(boundaries.PRIVATE_BUS)
 
 
 # --- what it writes to its log ---------------------------------------------------------------------
