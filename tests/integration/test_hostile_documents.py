@@ -155,8 +155,14 @@ def test_special_files(env):
         path = os.path.join(share.host, name)
         assert share.pick(path) == [] and share.pick(path, save=True) == [], name
         assert share.pick(path, **DIRECTORY) == [], name
+    # What looks like a regular file, and is the kernel's word or a process's memory.
+    kernels = ["/proc/self/environ", "/proc/self/mem", "/proc/version", "/proc/thread-self/maps",
+               "/proc/self/ns/user", "/sys/kernel/uevent_seqnum", "/proc/self/root/proc/1/stat"]
+    for path in kernels:
+        assert share.pick(path) == [] and share.pick(path, save=True) == [], path
+        assert share.pick(os.path.dirname(path), **DIRECTORY) == [], path
     assert share.sidebus.exported() == share.granted
-    env.hostile(boundaries.DOCUMENTS, len(makers) + 6)
+    env.hostile(boundaries.DOCUMENTS, len(makers) + 6 + 3 * len(kernels))
 
 
 # --- out of a document --------------------------------------------------------------------------------

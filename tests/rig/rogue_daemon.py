@@ -38,8 +38,8 @@ def make(env, names, answers=None, talk=None):
 
 
 class Daemon(RawClient):
-    def __init__(self, names, answers):
-        address = os.environ["DBUS_SESSION_BUS_ADDRESS"]
+    def __init__(self, names, answers, address=None):
+        address = address or os.environ["DBUS_SESSION_BUS_ADDRESS"]
         super().__init__(address.removeprefix("unix:path="), authenticate=False)
         self.socket.settimeout(None)
         self.send(b"\0AUTH EXTERNAL %s\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"
