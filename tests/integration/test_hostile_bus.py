@@ -124,7 +124,7 @@ def test_mutations(env):
         Gio.DBusCapabilityFlags.NONE))
     good = with_u32(good, 8, 50)
     bus, tried, restarts = Bus(env).welcome(), 0, 0
-    for offset in range(0, len(good), 2):
+    for offset in range(0, len(good), 5):
         if offset in {*range(4, 8), *range(12, 16)}:
             continue  # lengths: below
         data = bytearray(good)
@@ -136,7 +136,7 @@ def test_mutations(env):
     env.chooser.settle()
     outcome(bus)
     for offset in (4, 12):
-        for value in (0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 1 << 27, 1 << 26):
+        for value in (0, 0x7fffffff, 0xffffffff, 1 << 26):
             bus = Bus(env).welcome()
             bus.send(with_u32(good, offset, value))
             outcome(bus)

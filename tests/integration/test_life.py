@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from rig import boundaries, processes
+from rig import boundaries, linux, processes
 from rig.guest import FILE_CHOOSER, GLib, GuestClient
 from rig.processes import sanitized, wait_for
 from rig.session import DESKTOP, HostSession
@@ -722,6 +722,21 @@ def test_virtiofsd_fails(env):
              or "started again" in line]
     assert len(lines) in (4, 5) and "status 3; it is started again in 0.2 s" in lines[0] \
         and lines[3].endswith(" in 1.6 s"), lines
+
+
+def test_child_dies_traced(env):
+    """a process of it dies under a debugger: that is noticed when the debugger has let it go"""
+    sidebus = env.own_sidebus()
+    pid = sidebus.child("xdg-permission-store")
+    linux.ptrace_seize(pid)
+    os.kill(pid, signal.SIGKILL)
+    wait_for("it to be dead", lambda: processes.status(pid)[1] == "Z")
+    time.sleep(0.2)  # the supervisor has looked, and there is nobody to reap
+    assert sidebus.process.running()
+    os.waitpid(pid, 0x40000000)  # __WALL: the debugger's part
+    assert sidebus.process.wait() == 1, sidebus.log()
+    assert "xdg-permission-store was killed by signal 9" in sidebus.log(), sidebus.log()
+    sidebus.notify.close()
 
 
 def test_children_die(env):

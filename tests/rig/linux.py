@@ -11,6 +11,7 @@ MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PTRACE_SEIZE = 0x4206
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -23,6 +24,11 @@ def _check(result, what):
 
 def prctl(option, value):
     _check(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), "prctl")
+
+
+def ptrace_seize(pid):
+    """This process is the debugger of that one, which goes on; it waits for its end, too."""
+    _check(_libc.ptrace(ctypes.c_long(PTRACE_SEIZE), ctypes.c_long(pid), None, None), "ptrace")
 
 
 def unshare(flags):
