@@ -250,3 +250,25 @@ def test_virtiofsd_versions(env):
         assert "\x1b" not in log, what
         assert sidebus.stop() == 0, (what, log)
     env.hostile(boundaries.IPC, len(VERSIONS))
+
+
+# --- what outlives them ----------------------------------------------------------------------------------
+
+def test_left_behind(env):
+    """a daemon that leaves processes of its own behind, out of its reach: they end with the instance"""
+    for how in ("stop", "kill the daemon"):
+        path = os.path.join(env.directory(), "store")
+        with open(path, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\n(setsid sh -c 'trap \"\" TERM HUP INT; sleep 600' &)\n"
+                    "exec /usr/libexec/xdg-permission-store\n")
+        os.chmod(path, 0o755)
+        sidebus = env.own_sidebus(extra_env={"SIDEBUS_PERMISSION_STORE": path})
+        sidebus.child("sleep")
+        children = sidebus.children()
+        if how == "stop":
+            assert sidebus.stop() == 0, sidebus.log()
+        else:
+            os.kill(sidebus.child("xdg-permission-store"), 9)
+            assert sidebus.process.wait() == 1
+        assert not left_behind(sidebus, children), left_behind(sidebus, children)
+    env.hostile(boundaries.IPC, 2)
