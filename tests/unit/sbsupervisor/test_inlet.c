@@ -134,7 +134,7 @@ static void test_pieces(void) {
 
         RIG;
         for (size_t k = 0; k < N_AUTH; k++)
-                say(&g, AUTH + k, 1);
+                say(&g, &AUTH[k], 1);
         CHECK_EQ_INT(heard_bytes(&g, buf, sizeof(buf)), N_AUTH);
         CHECK(memcmp(buf, AUTH, N_AUTH) == 0);
         for (size_t k = 0; k < 99; k++) {
@@ -311,7 +311,7 @@ static void test_early_fd(void) {
                 RIG;
                 if (at > 0)
                         say_with(&g, AUTH, at, 0);
-                say_with(&g, AUTH + at, N_AUTH - at, 1);
+                say_with(&g, &AUTH[at], N_AUTH - at, 1);
                 turn(&g);
                 CHECK_EQ_STR(g.why, "a descriptor before the first message");
         }
