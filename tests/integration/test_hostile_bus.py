@@ -147,14 +147,14 @@ def test_mutations(env):
 
 
 def test_too_long(env):
-    """a message of 100 MiB, which the real router would not pass on: it costs sbportal alone"""
+    """a message of 20 MiB, which the real router would not pass on: it costs sbportal alone"""
     bus = Bus(env).welcome()
     pid = bus.sidebus.child("sbportal")
-    body = V("(ssa{sv})", ("", "T", {"x": V("s", "x" * (100 << 20))}))
+    body = V("(ssa{sv})", ("", "T", {"x": V("s", "x" * (20 << 20))}))
     bus.say(from_client(PATH, FILE_CHOOSER, "OpenFile", body))
     bus.sidebus.wait_log("refused OpenFile")
     peaks = [peak(pid), peak(bus.sidebus.process.pid)]
-    env.note(f"a message of 100 MiB: sbportal took {peaks[0] >> 10} MiB at most, the supervisor "
+    env.note(f"a message of 20 MiB: sbportal took {peaks[0] >> 10} MiB at most, the supervisor "
              f"{peaks[1] >> 10}")
     assert peaks[1] < 32 << 10, peaks
     outcome(bus)
