@@ -10,8 +10,8 @@ import struct
 
 from gi.repository import Gio
 
-from rig import boundaries
-from rig.gate import DENIED, PEER, Gate, called_for, open_gate
+from rig import backend, boundaries
+from rig.gate import DENIED, PEER, Gate, called_for, open_gate, rows_of
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, path_bytes, pump
 from rig.processes import scale, wait_for
 from rig.wire import with_u32
@@ -159,6 +159,44 @@ def test_ids_of_others(env):
     for _, _, options in monitor.calls(FILE_CHOOSER, "SaveFile", 10):
         assert "current_folder" not in dict(options), options
     env.hostile(boundaries.GATE, tried)
+
+
+# --- options ---------------------------------------------------------------------------------------
+
+# Keys of the host's own, of its backends', of other methods; each with a word that must not pass.
+SMUGGLED = {key: GLib.Variant("s", "nonsense") for key in (
+    "app_id", "activation_token", "handle", "parent_window", "desktop-file", "prioritys", "", "x" * 900,
+    "nonsense", "modal\n", "Modal", "ask", "writable ", "session_handle", "restore_token", "uri",
+    "source_type", "types", "pid", "path", "file", "fd", "handle_token", "session_handle_token")}
+SMUGGLED["deep"] = GLib.Variant("a{sv}", {"nonsense": GLib.Variant("v", GLib.Variant("s", "x"))})
+PLAIN = {"s": "", "o": "/", "u": 0, "b": False, "i": 0, "t": 0, "ay": b"\0", "as": [], "a(sa{sv})": []}
+
+
+def test_smuggled_options(env):
+    """25 keys that no row has, in the options of every method: none goes on, by name or value"""
+    gate = open_gate(env, config=ALLOW)
+    monitor = env.closing(env.session.monitor())
+    answers, sent = [], 0
+    for interface, member, kind in rows_of(env.source):
+        kinds = backend.split(kind)
+        if "a{sv}" not in kinds or "h" in kinds:
+            continue
+        values = tuple(SMUGGLED if k == "a{sv}" else PLAIN[k] for k in kinds)
+        send(gate, answers, None, PATH, interface, member, f"({kind})", values)
+        sent += 1
+        wait_for("an answer", lambda: pump() or len(answers) == sent)
+        env.chooser._pump(seconds=0)
+        for dialog in env.chooser.opened():
+            dialog.answer(2)
+        env.chooser.new.clear()
+    alive(gate, env)
+    passed = called_for(monitor)
+    for m in monitor.messages():
+        text = str(m.get("payload")) if m["type"] == "method_call" else ""
+        assert "nonsense" not in text and "x" * 900 not in text, m
+    env.note(f"{sent} methods; of {len(passed)} the host heard")
+    assert sent > 20 and len(passed) > 12, (sent, passed)
+    env.hostile(boundaries.GATE, sent * len(SMUGGLED))
 
 
 # --- descriptors -----------------------------------------------------------------------------------

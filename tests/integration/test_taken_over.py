@@ -2,12 +2,11 @@
 """sbportal in a guest's hands: the gate itself, asked for what it must not give."""
 
 import os
-import re
 
 from gi.repository import Gio
 
 from rig import backend, boundaries
-from rig.gate import DENIED, PEER, Gate, open_gate
+from rig.gate import DENIED, PEER, Gate, open_gate, rows_of
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, pump
 from rig.processes import scale, wait_for
 
@@ -280,18 +279,6 @@ VALUES = {"s": ["", "/", "x" * 5000, "http://u:p@h/", ":1.0", "demo/1"], "o": ["
                          "current_folder": GLib.Variant("ay", b"1/..\0"),
                          "buttons": GLib.Variant("aa{sv}", [{}] * 300)}],
           "a(sa{sv})": [[], [("", {})] * 300]}
-
-
-def rows_of(source):
-    """(interface, member, signature) of each method of docs/PORTALS.md."""
-    interface = None
-    with open(os.path.join(source, "docs/PORTALS.md"), encoding="utf-8") as f:
-        for line in f:
-            if line.startswith("## "):
-                interface = line.split()[1]
-            match = re.match(r"\| (\w+)\((\S*)\) ?[→|]", line)
-            if match:
-                yield interface, match[1], match[2]
 
 
 def test_gate_garbage(env):

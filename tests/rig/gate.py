@@ -2,6 +2,7 @@
 """The gate, and sbportal's end of it in the hands of a test."""
 
 import os
+import re
 import socket
 
 from gi.repository import Gio
@@ -103,3 +104,15 @@ def called_for(monitor):
     names = {m["sender"] for m in calls if m.get("interface") == FILE_CHOOSER}
     assert len(names) == 1, names
     return {(m.get("interface"), m.get("member")) for m in calls if m["sender"] in names}
+
+
+def rows_of(source):
+    """(interface, member, signature) of each method of docs/PORTALS.md."""
+    interface = None
+    with open(os.path.join(source, "docs/PORTALS.md"), encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("## "):
+                interface = line.split()[1]
+            match = re.match(r"\| (\w+)\((\S*)\) ?[→|]", line)
+            if match:
+                yield interface, match[1], match[2]
