@@ -13,7 +13,7 @@ from gi.repository import Gio
 from rig import backend, boundaries
 from rig.gate import DENIED, PEER, Gate, called_for, open_gate, rows_of
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, path_bytes, pump
-from rig.processes import scale, wait_for
+from rig.processes import sanitized, scale, wait_for
 from rig.wire import with_u32
 
 PORTAL = "org.freedesktop.portal."
@@ -400,7 +400,8 @@ def test_oversize(env):
     wait_for("100 answers", lambda: pump() or len(handles) == 100, 40)
     held = resident(gate) - before
     env.note(f"100 calls of 2 MiB, of which at most 64 are held: {held >> 10} MiB")
-    assert held < 192 << 10, held
+    # AddressSanitizer keeps 256 MiB of what was freed.
+    assert held < (448 if sanitized(env.build) else 192) << 10, held
     env.hostile(boundaries.GATE, 100)
 
 
