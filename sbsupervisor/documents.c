@@ -47,7 +47,8 @@ int documents_open(struct documents *d, sd_event *event, int take_fd, const stru
         if (r >= 0)
                 r = sd_bus_set_description(d->bus, "private");
         if (r >= 0)
-                r = inlet_open(&d->inlet, event, fd, INLET_FROM_SERVER, on_inlet_breach, d, &in);
+                r = inlet_open(&d->inlet, event, fd, INLET_FROM_SERVER, false, on_inlet_breach, d,
+                               &in);
         if (r >= 0)
                 r = sd_bus_set_fd(d->bus, in, fd);
         if (r >= 0)

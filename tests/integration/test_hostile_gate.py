@@ -14,7 +14,7 @@ from rig import backend, boundaries
 from rig.gate import DENIED, PEER, Gate, called_for, open_gate, rows_of
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, path_bytes, pump
 from rig.processes import sanitized, scale, wait_for
-from rig.wire import with_u32
+from rig.wire import fixed, with_u32
 
 PORTAL = "org.freedesktop.portal."
 INVALID = PORTAL + "Error.InvalidArgument"
@@ -498,3 +498,34 @@ def test_replay(env):
     dialogs = [env.dialog() for _ in range(32)]  # as many as one VM may have
     assert len({d.handle for d in dialogs}) == 32 and not env.chooser.opened(0.3)
     env.hostile(boundaries.GATE, 39)
+
+
+def announcing(count, path=PATH.encode()):
+    """A call whose header announces so many descriptors."""
+    return fixed(1, 5, [(1, b"o", path), (2, b"s", PEER.encode()), (3, b"s", b"Ping"),
+                        (9, b"u", count)])
+
+
+def test_descriptor_counts(env):
+    """more and fewer descriptors than the header announces, or what is no message: the end at once"""
+    gate = raw_gate(env)
+    assert answered(gate)
+
+    def open_files():
+        return len(os.listdir(f"/proc/{gate.sidebus.process.pid}/fd"))
+
+    before = open_files()
+    with open("/dev/null", "rb") as null:
+        fd = null.fileno()
+        for count in (0, 1, 16) * 20:
+            socket.send_fds(gate.raw, [announcing(count)], [fd] * count)
+        assert answered(gate)
+        wait_for("the descriptors to be closed", lambda: open_files() <= before)
+        # sd-bus would drop these, and keep the descriptors.
+        for announced, attached in ((0, 1), (0, 16), (1, 0), (1, 2), (3, 1), (16, 15), (15, 16),
+                                    (17, 16), (2 ** 32 - 1, 16)):
+            refused_at_once(env, announcing(announced), "sbportal has sent what is no D-Bus message",
+                            [fd] * attached)
+        for count in (0, 16):
+            refused_at_once(env, announcing(count, b"no path"),
+                            "sbportal has sent what is no D-Bus message", [fd] * count)

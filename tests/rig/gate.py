@@ -34,25 +34,9 @@ class Gate:
         self.bus = Gio.DBusConnection.new_sync(
             stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
         self.sidebus.wait_ready()
-        self._wake()
         self.signals = []
         self.bus.signal_subscribe(None, REQUEST, None, None, None, Gio.DBusSignalFlags.NONE,
                                   lambda *s: self.signals.append((s[2], s[4], s[5])))
-
-    def _wake(self):
-        """Waits for a first answer.
-
-        A server of sd-bus that reads BEGIN and a message at once sees the message only when more
-        comes; sbportal never sends that soon."""
-        answers = []
-
-        def ask():
-            if not answers:
-                self.bus.call(None, PATH, PEER, "Ping", None, None, Gio.DBusCallFlags.NONE, -1,
-                              None, lambda *_: answers.append(True))
-            pump()
-            return answers
-        wait_for("the gate to answer", ask)
 
     @staticmethod
     def message(path, interface, member, body=None, *, serial=1, destination=None):
