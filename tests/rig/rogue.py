@@ -34,7 +34,7 @@ def message_types(source):
 class Rogue:
     """An instance, and the process .pid in it that does what the test says."""
 
-    def __init__(self, env, who=PORTAL, **arguments):
+    def __init__(self, env, who=PORTAL, extra_env=None, **arguments):
         self.who = who
         self.types, self.abi = message_types(env.source)
         libexec = env.directory()
@@ -45,7 +45,8 @@ class Rogue:
             server.settimeout(20 * scale())
             _fill(libexec, env, who, control)
             self.sidebus = env.own_sidebus(
-                ready=False, extra_env={"SIDEBUS_LIBEXECDIR": libexec}, **arguments)
+                ready=False, extra_env={**(extra_env or {}), "SIDEBUS_LIBEXECDIR": libexec},
+                **arguments)
             try:
                 client, _ = server.accept()
             except TimeoutError:
