@@ -44,7 +44,7 @@ def nothing_called(monitor, more=()):
     assert called <= OWN_CALLS | set(more), called - OWN_CALLS
 
 
-# --- ipc -----------------------------------------------------------------------------------------
+# --- ipc ------------------------------------------------------------------------------------------
 
 def packets(rogue):
     """(packet, how many descriptors) that no program of ours would send."""
@@ -139,7 +139,7 @@ def test_ipc_half_closed(env):
             env.hostile(boundaries.IPC)
 
 
-# --- never, and too early ------------------------------------------------------------------------
+# --- never, and too early -------------------------------------------------------------------------
 
 def test_never_ready(env):
     """who never answers: after 30 s the start is given up, and the line names who it was"""
@@ -168,7 +168,7 @@ def test_killed_at_start(env):
             env.hostile(boundaries.IPC)
 
 
-# --- the gate's other end dies -------------------------------------------------------------------
+# --- the gate's other end dies --------------------------------------------------------------------
 
 def half_message(gate, _env):
     message = Gate.message(PATH, FILE_CHOOSER, "OpenFile", GLib.Variant(
@@ -237,10 +237,10 @@ def test_silent_at_gate(env):
         env.hostile(boundaries.GATE)
 
 
-# --- the private bus's router -------------------------------------------------------------------------
+# --- the private bus's router ---------------------------------------------------------------------
 
 def test_private_stream(env):
-    """the private bus: SASL that is none, garbage, a message too long, hanging up: the end, and why"""
+    """the private bus: no SASL, garbage, a message too long, hanging up: the end, and why"""
     hung_up = "the private bus (has hung up|does not let us listen)"
     sent = "the private bus has sent "
     for data, pattern in (
@@ -271,7 +271,7 @@ def test_private_stream_later(env):
     env.hostile(boundaries.PRIVATE_BUS)
 
 
-# --- what it writes to its log ---------------------------------------------------------------------
+# --- what it writes to its log --------------------------------------------------------------------
 
 def test_log_lines(env):
     """a child's log: control characters, false priorities, endless and endlessly many lines"""

@@ -146,7 +146,8 @@ def test_responses(env):
               results(uris=GLib.Variant("as", ["file:///" + "x" * (1 << 20)])),
               results(uris=GLib.Variant("as", ["file:///etc/passwd%00", "file:relative", "", "/"])),
               results(uris=GLib.Variant("as", ["file:///proc/self/environ", "file:///dev/mem"])),
-              results(secret=GLib.Variant("s", SECRET_TEXT), session_handle=GLib.Variant("s", PATH)),
+              results(secret=GLib.Variant("s", SECRET_TEXT)),
+              results(session_handle=GLib.Variant("s", PATH)),
               results(choices=GLib.Variant("s", "x")), results(choices=GLib.Variant("a(ss)", [
                   ("x" * 10000, SECRET_TEXT * 1000)])),
               results(current_filter=GLib.Variant("(sa(us))", ("x", [(9, SECRET_TEXT)] * 1000))),
@@ -162,7 +163,7 @@ def test_responses(env):
 
 
 def test_signals(env):
-    """signals for other objects, of other types, to everybody, and twice: as if they had not come"""
+    """signals for other objects, of other types, to everybody, twice: as if they had not come"""
     world = World(env)
     picked = results(uris=GLib.Variant("as", [path_uri(env.host_file("picked", b"x"))]))
     everybody = GLib.Variant("(ua{sv})", (0, {}))
@@ -170,7 +171,8 @@ def test_signals(env):
              (PATH, "/", PATH + "/request/1_1/x", PATH + "/request/vm/x", PATH + "/session/1_1/x")]
     plans += [responding(everybody, interface=i, member=m, path=p) for p in (PATH, "/")
               for i, m in ((PORTAL + "Session", "Closed"), (PROPERTIES, "PropertiesChanged"),
-                           (PORTAL + "Settings", "SettingChanged"), (PORTAL + "Inhibit", "StateChanged"),
+                           (PORTAL + "Settings", "SettingChanged"),
+                           (PORTAL + "Inhibit", "StateChanged"),
                            (PORTAL + "Notification", "ActionInvoked"),
                            (PORTAL + "GlobalShortcuts", "Activated"), (PORTAL + "Camera", "X"),
                            ("org.freedesktop.DBus", "NameOwnerChanged"),

@@ -27,7 +27,8 @@ def sections():
 def functions():
     """The functions that the C sources define."""
     found = set()
-    for directory in ("common", "ipc", "sbrouter", "sbportal", "sbsupervisor", "sbagent", "systemd"):
+    for directory in ("common", "ipc", "sbrouter", "sbportal", "sbsupervisor", "sbagent",
+                      "systemd"):
         for path in glob.glob(os.path.join(SOURCE, directory, "**/*.c"), recursive=True):
             with open(path, encoding="utf-8") as f:
                 found |= set(re.findall(r"^[a-z][\w \*]*?\b(\w+)\([^;{]*\) \{$", f.read(),

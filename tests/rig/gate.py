@@ -83,7 +83,7 @@ def open_gate(env, **arguments):
 
 
 def called_for(monitor):
-    """{(interface, member)} of what the VM that asked for a dialog has called on the session bus."""
+    """{(interface, member)} of what the VM that asked for a dialog called on the session bus."""
     calls = [m for m in monitor.messages() if m["type"] == "method_call"]
     names = {m["sender"] for m in calls if m.get("interface") == FILE_CHOOSER}
     assert len(names) == 1, names

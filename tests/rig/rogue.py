@@ -104,7 +104,8 @@ def _fill(directory, env, who, control):
         tests = os.path.join(env.source, "tests")
         with open(path, "w", encoding="utf-8") as f:
             f.write(f"#!{sys.executable} -B\nimport sys\nsys.path.insert(0, {tests!r})\n"
-                    f"from rig import rogue\nrogue.main({control!r}, {BUSES.get(who, 0)}, {real!r})\n")
+                    "from rig import rogue\n"
+                    f"rogue.main({control!r}, {BUSES.get(who, 0)}, {real!r})\n")
         os.chmod(path, 0o755)
 
 
@@ -115,7 +116,7 @@ def _channel():
 
 
 def main(control, bus, real):
-    """In place of the program; bus: of the routers only the one of this, the other is the real one."""
+    """In place of the program; bus: of the routers only that one, the other is the real one."""
     number = _channel()
     channel = socket.socket(fileno=number)
     channel.setblocking(True)

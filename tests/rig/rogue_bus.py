@@ -72,8 +72,8 @@ class Bus(RawClient):
             except socket.timeout:
                 continue
             assert message is not None, self.sidebus.log()
-            body = {"RequestName": GLib.Variant("(u)", (1,)), "GetNameOwner": GLib.Variant("(s)", (":1.1",)),
-                    "AddMatch": None}
+            body = {"RequestName": GLib.Variant("(u)", (1,)), "AddMatch": None,
+                    "GetNameOwner": GLib.Variant("(s)", (":1.1",))}
             if message.get_member() in body:
                 self.answer(message, body[message.get_member()])
         self.socket.settimeout(20 * scale())

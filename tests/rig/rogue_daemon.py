@@ -93,7 +93,7 @@ class Daemon(RawClient):
                 self.answer(message)
 
 
-# --- what one may say at its start ------------------------------------------------------------------
+# --- what one may say at its start ----------------------------------------------------------------
 
 def forge_owner(d):
     """It does not own the name, and says that it does."""
