@@ -79,7 +79,7 @@ def plant(share):
 
 
 def test_symlinks(env):
-    """28 symlinks planted in a document: none is followed, to open, to save, to a folder"""
+    """symlinks planted in a document: none is followed, to open, to save, to a folder"""
     share = Share(env)
     names = plant(share)
     for name in names:
