@@ -24,6 +24,15 @@ static void on_inlet_breach(void *userdata, const char *why) {
         d->on_breach(d->userdata);
 }
 
+static int on_disconnected(sd_bus_message *m _unused_, void *userdata,
+                           sd_bus_error *error _unused_) {
+        struct documents *d = userdata;
+
+        log_error("the private bus has hung up");
+        d->on_breach(d->userdata);
+        return 0;
+}
+
 int documents_open(struct documents *d, sd_event *event, int take_fd, const struct config *c,
                    const char *app_id) {
         _cleanup_close_ int fd = take_fd, in = -1;
@@ -38,7 +47,8 @@ int documents_open(struct documents *d, sd_event *event, int take_fd, const stru
         if (r >= 0)
                 r = sd_bus_set_description(d->bus, "private");
         if (r >= 0)
-                r = inlet_open(&d->inlet, event, fd, INLET_FROM_SERVER, on_inlet_breach, d, &in);
+                r = inlet_open(&d->inlet, event, fd, INLET_FROM_SERVER, false, on_inlet_breach, d,
+                               &in);
         if (r >= 0)
                 r = sd_bus_set_fd(d->bus, in, fd);
         if (r >= 0)
@@ -47,6 +57,10 @@ int documents_open(struct documents *d, sd_event *event, int take_fd, const stru
                 r = sd_bus_set_bus_client(d->bus, true);
         if (r >= 0)
                 r = sd_bus_negotiate_fds(d->bus, true);
+        if (r >= 0)
+                r = sd_bus_match_signal(d->bus, NULL, NULL, "/org/freedesktop/DBus/Local",
+                                        "org.freedesktop.DBus.Local", "Disconnected",
+                                        on_disconnected, d);
         if (r >= 0)
                 r = sd_bus_start(d->bus);
         if (r >= 0)

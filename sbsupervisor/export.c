@@ -2,9 +2,11 @@
 #include "sbsupervisor/export.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "common/cleanup.h"
 #include "common/escape.h"
@@ -67,6 +69,26 @@ static const char *refusal(int r) {
         return r > 0 && (size_t)r < ELEMENTSOF(texts) && texts[r] ? texts[r] : strerror(-r);
 }
 
+/*
+ * A regular file there is no file but the kernel's word, or a process's memory: /proc/self would be
+ * this process, whoever was meant.
+ */
+static bool is_of_kernel(int fd) {
+        static const unsigned long kernels[] = {
+                PROC_SUPER_MAGIC, SYSFS_MAGIC,        DEBUGFS_MAGIC,       TRACEFS_MAGIC,
+                SECURITYFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, SELINUX_MAGIC,
+                BPF_FS_MAGIC,     PSTOREFS_MAGIC,     EFIVARFS_MAGIC,      NSFS_MAGIC,
+        };
+        struct statfs fs;
+
+        if (fstatfs(fd, &fs) < 0)
+                return true;
+        for (size_t i = 0; i < ELEMENTSOF(kernels); i++)
+                if ((unsigned long)fs.f_type == kernels[i])
+                        return true;
+        return false;
+}
+
 static int open_uri(struct export *e, const char *uri, struct privop_file *ret) {
         _cleanup_free_ char *path = uri_to_path(uri);
         int r;
@@ -77,6 +99,8 @@ static int open_uri(struct export *e, const char *uri, struct privop_file *ret) 
                 return e->roots_error;
         r = e->kind == PORTAL_EXPORT_SAVE ? privop_open_parent(path, &e->roots, ret)
                                           : privop_open_picked(path, &e->roots, ret);
+        if (r == 0 && is_of_kernel(ret->fd))
+                return PRIVOP_E_KIND;
         if (r == 0 && e->wants != EXPORT_EITHER &&
             ret->is_directory != (e->wants == EXPORT_DIRECTORIES))
                 return PRIVOP_E_KIND;

@@ -18,18 +18,18 @@ size_t handshake_take(struct handshake *h, const void *data, size_t n) {
         return n;
 }
 
-int handshake_is_over(const struct handshake *h) {
+bool handshake_is_over(const struct handshake *h) {
         return !h->last[h->n_matched];
 }
 
-static uint32_t read_u32(const uint8_t *p, int is_big) {
+static uint32_t read_u32(const uint8_t *p, bool is_big) {
         return is_big ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]
                       : (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
 /* Byte order, type, flags, version, length of the body, serial, length of the fields. */
 int frame_size(const uint8_t fixed[FRAME_FIXED], size_t max, uint64_t *ret) {
-        int is_big = fixed[0] == 'B';
+        bool is_big = fixed[0] == 'B';
         uint64_t n_fields = read_u32(fixed + 12, is_big);
 
         if ((!is_big && fixed[0] != 'l') || fixed[3] != 1)

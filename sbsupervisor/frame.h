@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,7 +26,7 @@ struct handshake {
 size_t handshake_take(struct handshake *h, const void *data, size_t n);
 
 /* Whether the end was among what has been taken. */
-int handshake_is_over(const struct handshake *h);
+bool handshake_is_over(const struct handshake *h);
 
 /* *ret: the length of the message that begins with these bytes, also when it is FRAME_E_SIZE. */
 int frame_size(const uint8_t fixed[FRAME_FIXED], size_t max, uint64_t *ret);

@@ -103,6 +103,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         uint8_t type;
         int r;
 
+        inlet_delivered(&g->inlet);
         if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") ||
             is_clogged(g)) {
                 log_error("gate: sbportal has closed it, or does not read its answers");
@@ -145,7 +146,8 @@ int gate_open(struct gate *g, sd_event *event, int take_fd, const struct gate_wo
         if (r >= 0)
                 r = sd_bus_set_description(g->bus, "gate");
         if (r >= 0)
-                r = inlet_open(&g->inlet, event, fd, INLET_FROM_CLIENT, on_inlet_breach, g, &in);
+                r = inlet_open(&g->inlet, event, fd, INLET_FROM_CLIENT, true, on_inlet_breach, g,
+                               &in);
         if (r >= 0)
                 r = sd_bus_set_fd(g->bus, in, fd);
         if (r >= 0)

@@ -28,6 +28,7 @@ enum {
 static void stop_reading(struct inlet *i) {
         i->readable = sd_event_source_disable_unref(i->readable);
         i->writable = sd_event_source_disable_unref(i->writable);
+        i->idle = sd_event_source_disable_unref(i->idle);
 }
 
 static int breach(struct inlet *i, const char *why) {
@@ -68,6 +69,16 @@ static ssize_t send_some(struct inlet *i) {
         return sendmsg(i->to, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* What follows stays in the peer's socket until this has arrived. */
+static int await(struct inlet *i, enum inlet_awaits what) {
+        int r = 0;
+
+        i->awaits = what;
+        if (what != INLET_AWAITS_NOTHING)
+                r = sd_event_source_set_enabled(i->idle, SD_EVENT_ONESHOT);
+        return r < 0 ? r : 0;
+}
+
 /* All of a complete message, or INLET_E_AGAIN. */
 static int pass_on(struct inlet *i) {
         while (i->n_sent < i->n) {
@@ -81,7 +92,10 @@ static int pass_on(struct inlet *i) {
                 forget_fds(i);
         }
         begin_message(i);
-        return 0;
+        if (i->passing_handshake)
+                return await(i, handshake_is_over(&i->handshake) ? INLET_AWAITS_HANDSHAKE
+                                                                 : INLET_AWAITS_NOTHING);
+        return await(i, i->takes_fds ? INLET_AWAITS_MESSAGE : INLET_AWAITS_NOTHING);
 }
 
 /* --- from the peer --------------------------------------------------------------------------- */
@@ -105,9 +119,9 @@ static int take_fds(struct inlet *i, struct msghdr *mh) {
                         }
                 }
         }
-        return mh->msg_flags & MSG_CTRUNC
-                       ? breach(i, "a message with more descriptors than one may have")
-                       : 0;
+        if (mh->msg_flags & MSG_CTRUNC)
+                return breach(i, "a message with more descriptors than one may have");
+        return i->n_fds > 0 && !i->takes_fds ? breach(i, "a descriptor, where none belongs") : 0;
 }
 
 /* At most max bytes behind those that are there. */
@@ -197,11 +211,12 @@ static int end(struct inlet *i) {
 
 static int settle(struct inlet *i, int r) {
         bool is_full = r == INLET_E_AGAIN && i->n_sent < i->n && i->n == i->size;
+        bool waits = is_full || i->awaits != INLET_AWAITS_NOTHING;
 
         if (r == INLET_E_GONE)
                 r = end(i);
         else if (r >= 0 && i->readable)
-                r = sd_event_source_set_enabled(i->readable, is_full ? SD_EVENT_OFF : SD_EVENT_ON);
+                r = sd_event_source_set_enabled(i->readable, waits ? SD_EVENT_OFF : SD_EVENT_ON);
         if (r >= 0 && i->writable)
                 r = sd_event_source_set_enabled(i->writable, is_full ? SD_EVENT_ON : SD_EVENT_OFF);
         if (r < 0)
@@ -215,6 +230,7 @@ static int on_readable(sd_event_source *s _unused_, int fd _unused_, uint32_t ev
         bool in_handshake = !handshake_is_over(&i->handshake);
         int r = in_handshake ? read_handshake(i) : read_message(i);
 
+        i->passing_handshake = in_handshake;
         if (r == 0 && in_handshake)
                 i->size = i->n;
         return settle(i, r == 0 ? pass_on(i) : r);
@@ -225,7 +241,41 @@ static int on_writable(sd_event_source *s _unused_, int fd _unused_, uint32_t ev
         return settle(userdata, pass_on(userdata));
 }
 
-int inlet_open(struct inlet *i, sd_event *event, int fd, const char *last_line,
+/* sd-bus's sources come before this one: what it has not handed on by now it has dropped. */
+static int on_idle(sd_event_source *s _unused_, void *userdata) {
+        struct inlet *i = userdata;
+
+        if (i->awaits == INLET_AWAITS_MESSAGE) {
+                (void)breach(i, "what is no D-Bus message inside");
+                return 0;
+        }
+        i->awaits = INLET_AWAITS_NOTHING;
+        return settle(i, 0);
+}
+
+void inlet_delivered(struct inlet *i) {
+        if (i->awaits != INLET_AWAITS_MESSAGE)
+                return;
+        i->awaits = INLET_AWAITS_NOTHING;
+        if (i->idle && sd_event_source_set_enabled(i->idle, SD_EVENT_OFF) >= 0)
+                (void)settle(i, 0);
+}
+
+static int add_sources(struct inlet *i, sd_event *event) {
+        int r = sd_event_add_io(event, &i->readable, i->from, EPOLLIN, on_readable, i);
+
+        if (r >= 0)
+                r = sd_event_add_io(event, &i->writable, i->to, EPOLLOUT, on_writable, i);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(i->writable, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_defer(event, &i->idle, on_idle, i);
+        if (r >= 0)
+                r = sd_event_source_set_priority(i->idle, SD_EVENT_PRIORITY_IDLE);
+        return r < 0 ? r : sd_event_source_set_enabled(i->idle, SD_EVENT_OFF);
+}
+
+int inlet_open(struct inlet *i, sd_event *event, int fd, const char *last_line, bool takes_fds,
                inlet_breach_t on_breach, void *userdata, int *ret_fd) {
         _cleanup_close_ int out = -1;
         int p[2], r;
@@ -235,6 +285,7 @@ int inlet_open(struct inlet *i, sd_event *event, int fd, const char *last_line,
                 .to = -1,
                 .handshake.last = last_line,
                 .size = FRAME_FIXED,
+                .takes_fds = takes_fds,
                 .on_breach = on_breach,
                 .userdata = userdata,
         };
@@ -244,11 +295,7 @@ int inlet_open(struct inlet *i, sd_event *event, int fd, const char *last_line,
                 return -errno;
         i->to = p[0];
         out = p[1];
-        r = sd_event_add_io(event, &i->readable, i->from, EPOLLIN, on_readable, i);
-        if (r >= 0)
-                r = sd_event_add_io(event, &i->writable, i->to, EPOLLOUT, on_writable, i);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(i->writable, SD_EVENT_OFF);
+        r = add_sources(i, event);
         if (r < 0)
                 return r;
         *ret_fd = TAKE_FD(out);

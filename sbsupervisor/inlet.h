@@ -5,7 +5,9 @@
  * sd-bus takes memory for a whole message, up to 128 MiB, before anybody can look at it, and who
  * holds a call to answer it later holds all of that.  So a peer that is not believed is read here:
  * each message, with its descriptors, goes on to sd-bus when it is complete, and one that
- * announces more than the limit ends the peer before memory is taken for it.
+ * announces more than the limit ends the peer before memory is taken for it.  What sd-bus finds no
+ * message it drops without a word, and forgets to close its descriptors: so the next one waits
+ * until its reader has said that it got this one, and one that is not said ends the peer, too.
  */
 #pragma once
 
@@ -22,10 +24,21 @@
 /* The peer broke the form, or we cannot go on; nothing more of it is read. */
 typedef void (*inlet_breach_t)(void *userdata, const char *why);
 
+/* What has been passed on, and has to arrive before the next is read. */
+enum inlet_awaits {
+        INLET_AWAITS_NOTHING,
+        INLET_AWAITS_HANDSHAKE, /* sd-bus would leave a message lie that it reads with the last line
+                                 */
+        INLET_AWAITS_MESSAGE,
+};
+
 struct inlet {
         int from; /* the peer's stream */
         int to;   /* what sd-bus reads at the other end */
         sd_event_source *readable, *writable;
+        sd_event_source *idle; /* sd-bus has done all that it could */
+        enum inlet_awaits awaits;
+        bool takes_fds, passing_handshake;
         struct handshake handshake;
         uint8_t *data;              /* the message, or piece of the handshake, that is being read */
         uint64_t n, size;           /* what is there of it, and how much it will be */
@@ -39,9 +52,11 @@ struct inlet {
 
 /*
  * fd: the peer's stream, borrowed: its writing side stays the caller's.  *ret_fd: the caller's, to
- * be read in its place.
+ * be read in its place, from event, with normal priority.  takes_fds: each message that arrives is
+ * said to inlet_delivered(); without, a descriptor is a breach.
  */
-int inlet_open(struct inlet *i, sd_event *event, int fd, const char *last_line,
+int inlet_open(struct inlet *i, sd_event *event, int fd, const char *last_line, bool takes_fds,
                inlet_breach_t on_breach, void *userdata, int *ret_fd);
+void inlet_delivered(struct inlet *i);
 /* Also of one that is zeroed, or could not be opened. */
 void inlet_close(struct inlet *i);

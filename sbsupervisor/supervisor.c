@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -20,6 +19,7 @@
 #include "common/sandbox_layer.h"
 #include "sbsupervisor/desktop_entry.h"
 #include "sbsupervisor/launch.h"
+#include "sbsupervisor/orphans.h"
 #include "sbsupervisor/virtiofsd.h"
 
 #define START_USEC    30000000ull /* real starts take under a second; a loaded machine some more */
@@ -438,20 +438,6 @@ static int start(struct supervisor *s) {
         return r < 0 ? r : supervisor_advance(s);
 }
 
-/* Reaps what children left to us (the document portal's fusermount3 ends just after it). */
-static void reap_orphans(void) {
-        const struct timespec pause = {.tv_nsec = 5000000};
-
-        for (unsigned i = 0; i < STOP_MS / 5; i++) {
-                pid_t pid = waitpid(-1, NULL, WNOHANG);
-
-                if (pid < 0)
-                        return;
-                if (pid == 0)
-                        (void)nanosleep(&pause, NULL);
-        }
-}
-
 /* Who uses something goes before who serves it. */
 static void stop(struct supervisor *s) {
         static const enum proc_id order[] = {
@@ -472,7 +458,7 @@ static void stop(struct supervisor *s) {
         remembered_done(&s->remembered);
         host_done(&s->host);
         documents_done(&s->documents);
-        reap_orphans();
+        orphans_end(STOP_MS); /* the document portal's fusermount3 ends just after it */
         for (unsigned i = 0; i < s->n_listeners; i++)
                 s->listeners[i].fd = fd_close(s->listeners[i].fd);
         s->private_listener = fd_close(s->private_listener);

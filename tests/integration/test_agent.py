@@ -18,6 +18,7 @@ import time
 
 from gi.repository import Gio, GLib
 
+from rig import boundaries
 from rig.processes import Process, listens, scale, wait_for
 from rig.sidebus import Agent, Notify
 
@@ -396,6 +397,7 @@ def test_descriptors_dropped(env):
     assert read_exactly(stream, 7) == b"with fd"
     assert os.read(reader, 1) == b""
     os.close(reader)
+    env.hostile(boundaries.AGENT)
 
 
 def test_200_at_once(env):
@@ -660,6 +662,7 @@ def test_refused_greeting(env):
         said = refusal_of(agent)
         thread.join()
         assert expect in said and host.path in said, said
+        env.hostile(boundaries.HOST)
 
 
 def test_silent_host(env):
@@ -667,6 +670,7 @@ def test_silent_host(env):
     agent, host = start_pair(env, "--connect-timeout", "0.5")
     said = refusal_of(agent)
     assert "takes the connection and is silent" in said, said
+    env.hostile(boundaries.HOST)
 
 
 def test_hanging_up_host(env):
@@ -679,6 +683,7 @@ def test_hanging_up_host(env):
                 host.socket.accept()[0].close()
     threading.Thread(target=run, daemon=True).start()
     said = refusal_of(agent)
+    env.hostile(boundaries.HOST)
     assert "closes the connection" in said or "Connection reset" in said or "Broken pipe" in said, \
         said
     host.socket.shutdown(socket.SHUT_RDWR)
@@ -740,6 +745,7 @@ def test_slow_loris(env):
         if i == 3:
             assert "does not answer" in refusal_of(agent)
         time.sleep(0.1)
+    env.hostile(boundaries.AGENT, len(slow) + 2)
     assert cut == len(slow), f"{cut} of {len(slow)} cut after {time.monotonic() - started:.0f} s"
 
 
@@ -751,6 +757,7 @@ def test_refusal_lingers_shortly(env):
                     b"l\1\0\1\0\0\0\0\7\0\0\0\0\0\0\0" + b"x" * 100_000)
     said = read_to_end(program)
     assert b"org.freedesktop.DBus.Error.NoServer" in said and said.startswith(b"OK ")
+    env.hostile(boundaries.AGENT)
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         for _ in range(100):
             program.sendall(b"y" * 1000)
@@ -903,6 +910,7 @@ def test_bad_config(env):
         directory = credentials(env, **values)
         code, said = run_agent(env, *listen, environment={"CREDENTIALS_DIRECTORY": directory})
         assert code == 3 and expect in said, said
+        env.hostile(boundaries.HOST)
         if expect.startswith("credential "):  # also where it would not count
             code, said = run_agent(env, *listen, "--port", "5",
                                    environment={"CREDENTIALS_DIRECTORY": directory})

@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 
-from rig import person
+from rig import boundaries, person
 from rig.guest import (FILE_CHOOSER, PATH, REQUEST, GLib, GuestClient, error_name, path_bytes,
                        pump)
 from rig.processes import wait_for
@@ -32,6 +32,7 @@ def opened(env, path, **options):
 
 def not_opened(env, request, before):
     """The guest got nothing, and nothing was exported."""
+    env.hostile(boundaries.DOCUMENTS)
     response, results = request.wait()
     assert response != 0 or not results.get("uris"), (response, results)
     assert env.sidebus.exported() == before, (before, env.sidebus.exported())
@@ -69,6 +70,7 @@ def test_forged_response(env):
         forge(stranger, destination, path, path_uri(secret))
     stranger.close_sync(None)
     assert request.silent(1.0)
+    env.hostile(boundaries.HOST_PORTAL, 2)
     assert env.sidebus.exported() == before
     # The true answer still arrives, once.
     real = env.host_file("real", b"real")
@@ -89,6 +91,7 @@ def test_late_response(env):
     forge(stranger, sender, path, path_uri(env.host_file("late")))
     stranger.close_sync(None)
     assert request.silent(0.5) and env.sidebus.exported() == before
+    env.hostile(boundaries.HOST_PORTAL)
 
 
 def test_forged_by_guest(env):
@@ -108,6 +111,7 @@ def test_forged_by_guest(env):
                                      "org.freedesktop.portal.Error.NotAllowed"), e
     # GLib itself drops a Response that the portal's owner did not send.
     assert request.silent(0.5) and not dialog.closed
+    env.hostile(boundaries.ROUTER, 4)
     dialog.answer(1)
     assert request.wait()[0] == 1
 
@@ -136,6 +140,7 @@ def options_of(*pairs):
 
 def sent(env, *pairs, title="Options", parent="", member="OpenFile"):
     """(parent, title, options) as xdg-desktop-portal gets them from the gate."""
+    env.hostile(boundaries.ROUTER, max(1, len(pairs)))
     monitor = env.closing(env.session.monitor())
     request = env.client().request(member, parent, title, raw_options=options_of(*pairs))
     call, = monitor.calls(FILE_CHOOSER, member)
@@ -189,6 +194,7 @@ def test_bad_tokens(env):
                 ("handle_token", GLib.Variant("s", token))))
             raise AssertionError(f"token {token[:20]!r} was taken")
         except GLib.Error as e:
+            env.hostile(boundaries.ROUTER)
             assert error_name(e) == INVALID, (token, e)
     assert not env.chooser.opened()
 
@@ -231,6 +237,7 @@ def test_many_requests(env):
         except GLib.Error as e:
             error = error_name(e)
     assert 0 < accepted <= 16, accepted
+    env.hostile(boundaries.ROUTER, 40 - accepted)
     assert error in ("org.freedesktop.DBus.Error.LimitsExceeded",
                      "org.freedesktop.portal.Error.NotAllowed",
                      "org.freedesktop.portal.Error.Failed"), error
@@ -395,6 +402,7 @@ def test_bad_uris(env):
                 "file:///etc/passwd%00.txt", "file:///no/such/file", "/etc/passwd",
                 "file:///etc/%zz", "file:///proc/self/root/etc/hostname%2f.."):
         request = env.client().open_file()
+        env.hostile(boundaries.HOST_PORTAL)
         env.dialog().answer(0, uris=("as", [uri]))
         not_opened(env, request, before)
 

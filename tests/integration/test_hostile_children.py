@@ -16,6 +16,7 @@ from rig.gate import Gate
 from rig.guest import FILE_CHOOSER, PATH, GLib
 from rig.processes import scale, wait_for
 from rig.rogue import PORTAL, PRIVATE_ROUTER, ROUTER, Rogue
+from rig.rogue_bus import WELCOME, Bus
 from rig.sidebus import left_behind
 
 ALL = (PORTAL, ROUTER, PRIVATE_ROUTER)
@@ -43,7 +44,7 @@ def nothing_called(monitor, more=()):
     assert called <= OWN_CALLS | set(more), called - OWN_CALLS
 
 
-# --- ipc -----------------------------------------------------------------------------------------
+# --- ipc ------------------------------------------------------------------------------------------
 
 def packets(rogue):
     """(packet, how many descriptors) that no program of ours would send."""
@@ -138,7 +139,7 @@ def test_ipc_half_closed(env):
             env.hostile(boundaries.IPC)
 
 
-# --- never, and too early ------------------------------------------------------------------------
+# --- never, and too early -------------------------------------------------------------------------
 
 def test_never_ready(env):
     """who never answers: after 30 s the start is given up, and the line names who it was"""
@@ -167,7 +168,7 @@ def test_killed_at_start(env):
             env.hostile(boundaries.IPC)
 
 
-# --- the gate's other end dies -------------------------------------------------------------------
+# --- the gate's other end dies --------------------------------------------------------------------
 
 def half_message(gate, _env):
     message = Gate.message(PATH, FILE_CHOOSER, "OpenFile", GLib.Variant(
@@ -236,7 +237,41 @@ def test_silent_at_gate(env):
         env.hostile(boundaries.GATE)
 
 
-# --- what it writes to its log ---------------------------------------------------------------------
+# --- the private bus's router ---------------------------------------------------------------------
+
+def test_private_stream(env):
+    """the private bus: no SASL, garbage, a message too long, hanging up: the end, and why"""
+    hung_up = "the private bus (has hung up|does not let us listen)"
+    sent = "the private bus has sent "
+    for data, pattern in (
+            (b"", hung_up), (b"REJECTED\r\n", hung_up), (b"\xff" * 100, hung_up),
+            (b"A" * 20000, sent + "a handshake without an end"), (WELCOME, hung_up),
+            (WELCOME + b"\xff" * 16, sent + "what is no D-Bus message"),
+            (WELCOME + b"l\2\0\1\xff\xff\xff\x7f\1\0\0\0\0\0\0\0",
+             sent + "a message of 21474836"),
+            (WELCOME + b"l\2\0\1\0\0\0\0\1\0\0\0\0\0\0", hung_up)):
+        bus = Bus(env, PRIVATE_ROUTER)
+        bus.greet(data)
+        if pattern is not hung_up:
+            bus.sidebus.wait_log(pattern)
+        bus.socket.close()
+        ended(bus.rogue, pattern)
+        env.hostile(boundaries.PRIVATE_BUS)
+
+
+def test_private_stream_later(env):
+    """the private bus hangs up once the daemons may come: the end, at once, and why"""
+    bus = Bus(env, PRIVATE_ROUTER)
+    bus.greet()
+    bus.answer(bus.next_call("Hello"), GLib.Variant("(s)", (":1.1",)))
+    bus.answer(bus.next_call("AddMatch"), None)
+    bus.sidebus.child("xdg-permission-store")
+    bus.socket.close()
+    ended(bus.rogue, "the private bus has hung up")
+    env.hostile(boundaries.PRIVATE_BUS)
+
+
+# --- what it writes to its log --------------------------------------------------------------------
 
 def test_log_lines(env):
     """a child's log: control characters, false priorities, endless and endlessly many lines"""

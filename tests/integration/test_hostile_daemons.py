@@ -37,7 +37,7 @@ def ended(sidebus, pattern):
     assert not left_behind(sidebus, children), left_behind(sidebus, children)
 
 
-# --- the document portal: answers --------------------------------------------------------------------
+# --- the document portal: answers -----------------------------------------------------------------
 
 ADDED_WRONG = [
     "(@as [], @a{sv} {})", "([''], @a{sv} {})", "(['../1'], @a{sv} {})", "(['/etc'], @a{sv} {})",
@@ -51,7 +51,7 @@ ADDED_WRONG = [
 
 
 def test_wrong_ids(env):
-    """what AddFull may answer but should not: no file reaches the guest, and the instance goes on"""
+    """what AddFull may answer but should not: no file reaches the guest, the instance goes on"""
     world = World(env, {"AddFull": [*ADDED_WRONG, "(['1'], @a{sv} {})"],
                         "GrantPermissions": [["x.y", "no"], "@() ()"]})
     for answer in ADDED_WRONG:
@@ -130,14 +130,14 @@ def test_huge_answer(env):
             most = max(most, resident())
         except OSError:
             break
-    ended(world.sidebus, "the private bus has sent a message of 1258291[0-9]{2} bytes, where 2097152")
+    ended(world.sidebus, "the private bus has sent a message of 1258291[0-9]{2} bytes, where 2")
     env.note(f"an answer of 120 MiB: the supervisor grew by {most - before} KiB")
     assert most - before < 16 << 10, (before, most)
     env.hostile(boundaries.PRIVATE_BUS)
 
 
 def test_no_answer(env):
-    """a document portal that never answers: the guest is told after a while, and others meanwhile"""
+    """a document portal that never answers: the guest is told after a while, others meanwhile"""
     world = World(env, {"AddFull": [None]})
     request = world.pick()
     assert world.client.get(FILE_CHOOSER, "version")
@@ -146,7 +146,7 @@ def test_no_answer(env):
     env.hostile(boundaries.PRIVATE_BUS)
 
 
-# --- names, signals, calls -----------------------------------------------------------------------------
+# --- names, signals, calls ------------------------------------------------------------------------
 
 def test_forged_owner(env):
     """one that says it owns the name, and does not: the instance is not ready for that"""
@@ -196,7 +196,7 @@ def test_flood(env):
 
 
 def test_mount_refused(env):
-    """it says that it cannot mount, in words of its own choice: the start ends with them, escaped"""
+    """it says that it cannot mount, in words of its own: the start ends with them, escaped"""
     daemon = make(env, [DOCUMENTS], {"GetMountPoint": [["x.y", "no \x1b[1m mount\n<0>"]]})
     sidebus = env.own_sidebus(extra_env={"SIDEBUS_DOCUMENT_PORTAL": daemon}, ready=False)
     ended(sidebus, r"xdg-document-portal cannot mount the documents: no .*mount")
@@ -204,7 +204,7 @@ def test_mount_refused(env):
     env.hostile(boundaries.PRIVATE_BUS)
 
 
-# --- never ---------------------------------------------------------------------------------------------
+# --- never ----------------------------------------------------------------------------------------
 
 def test_never_ready(env):
     """daemons that never own their name, or never say where the mount is: given up after 30 s"""
@@ -222,7 +222,7 @@ def test_never_ready(env):
     env.hostile(boundaries.PRIVATE_BUS, len(cases))
 
 
-# --- virtiofsd -----------------------------------------------------------------------------------------
+# --- virtiofsd ------------------------------------------------------------------------------------
 
 VERSIONS = {
     "nothing": "exit 0", "an error": "exit 3", "a signal": "kill -9 $$",
@@ -250,3 +250,25 @@ def test_virtiofsd_versions(env):
         assert "\x1b" not in log, what
         assert sidebus.stop() == 0, (what, log)
     env.hostile(boundaries.IPC, len(VERSIONS))
+
+
+# --- what outlives them ---------------------------------------------------------------------------
+
+def test_left_behind(env):
+    """a daemon that leaves processes behind, out of its reach: they end with the instance"""
+    for how in ("stop", "kill the daemon"):
+        path = os.path.join(env.directory(), "store")
+        with open(path, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\n(setsid sh -c 'trap \"\" TERM HUP INT; sleep 600' &)\n"
+                    "exec /usr/libexec/xdg-permission-store\n")
+        os.chmod(path, 0o755)
+        sidebus = env.own_sidebus(extra_env={"SIDEBUS_PERMISSION_STORE": path})
+        sidebus.child("sleep")
+        children = sidebus.children()
+        if how == "stop":
+            assert sidebus.stop() == 0, sidebus.log()
+        else:
+            os.kill(sidebus.child("xdg-permission-store"), 9)
+            assert sidebus.process.wait() == 1
+        assert not left_behind(sidebus, children), left_behind(sidebus, children)
+    env.hostile(boundaries.IPC, 2)

@@ -56,7 +56,7 @@ class Share:
         assert sorted(os.listdir(os.path.dirname(self.host))) == [b"secret", b"shared"]
 
 
-# --- links -----------------------------------------------------------------------------------------
+# --- links ----------------------------------------------------------------------------------------
 
 def plant(share):
     """Symlinks to wherever a guest might want; their names."""
@@ -79,7 +79,7 @@ def plant(share):
 
 
 def test_symlinks(env):
-    """28 symlinks planted in a directory document: none is followed, to open, to save, to a folder"""
+    """symlinks planted in a document: none is followed, to open, to save, to a folder"""
     share = Share(env)
     names = plant(share)
     for name in names:
@@ -126,7 +126,7 @@ def test_hard_links(env):
     env.hostile(boundaries.DOCUMENTS, 5)
 
 
-# --- special files -----------------------------------------------------------------------------------
+# --- special files --------------------------------------------------------------------------------
 
 def make_socket(path):
     with socket.socket(socket.AF_UNIX) as s:
@@ -155,11 +155,17 @@ def test_special_files(env):
         path = os.path.join(share.host, name)
         assert share.pick(path) == [] and share.pick(path, save=True) == [], name
         assert share.pick(path, **DIRECTORY) == [], name
+    # What looks like a regular file, and is the kernel's word or a process's memory.
+    kernels = ["/proc/self/environ", "/proc/self/mem", "/proc/version", "/proc/thread-self/maps",
+               "/proc/self/ns/user", "/sys/kernel/uevent_seqnum", "/proc/self/root/proc/1/stat"]
+    for path in kernels:
+        assert share.pick(path) == [] and share.pick(path, save=True) == [], path
+        assert share.pick(os.path.dirname(path), **DIRECTORY) == [], path
     assert share.sidebus.exported() == share.granted
-    env.hostile(boundaries.DOCUMENTS, len(makers) + 6)
+    env.hostile(boundaries.DOCUMENTS, len(makers) + 6 + 3 * len(kernels))
 
 
-# --- out of a document --------------------------------------------------------------------------------
+# --- out of a document ----------------------------------------------------------------------------
 
 def exchange(a, b):
     """renameat2(RENAME_EXCHANGE)"""
@@ -214,10 +220,10 @@ def test_own_documents_only(env):
     env.hostile(boundaries.DOCUMENTS, len(tried))
 
 
-# --- names ---------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 def test_names(env):
-    """names that a guest may choose: of any bytes, of 255 and more, deep; picked, each is that file"""
+    """names that a guest may choose: of any bytes, of 255 and more, deep: each is that file"""
     share = Share(env)
     names = [bytes([n]) * 3 for n in range(1, 256) if n != ord("/")]
     names += [b"x" * 255, b"\xc3\xa4" * 127, b"%2e%2e", b"..%2f", b"-rf", b" ", b"...", b".xdp-x-y",
@@ -251,7 +257,7 @@ def test_names(env):
     env.hostile(boundaries.DOCUMENTS, len(names) + 10)
 
 
-# --- while it is picked ----------------------------------------------------------------------------------
+# --- while it is picked ---------------------------------------------------------------------------
 
 SWAP = """
 import ctypes, os, sys
@@ -264,7 +270,7 @@ while os.getppid() != 1:
 
 
 def test_swapped_while_picked(env):
-    """a directory that becomes a symlink and back, all the time: what is given is never behind it"""
+    """a directory that becomes a symlink and back all the time: nothing behind it is given"""
     share = Share(env)
     os.mkdir(os.path.join(share.host, b"sub"))
     write(os.path.join(share.host, b"sub/id_rsa"), b"harmless")
@@ -326,10 +332,10 @@ def test_nested(env):
     env.hostile(boundaries.DOCUMENTS, swaps)
 
 
-# --- no room ---------------------------------------------------------------------------------------------
+# --- no room --------------------------------------------------------------------------------------
 
 def test_full_disk(env):
-    """a full disk under a document: the guest is told, the host's file is whole, the rest goes on"""
+    """a full disk under a document: the guest is told, the file is whole, the rest goes on"""
     directory = env.directory()
     sidebus = env.closing(env.own_sidebus(before=in_namespace("small-disk:" + directory)))
     client = env.closing(GuestClient(env.own_agent(sidebus).address))
@@ -373,7 +379,7 @@ def test_full_disk(env):
 
 
 def test_full_state(env):
-    """no room for the list of writable directories: such a directory is not given, a file still is"""
+    """no room for the list of writable directories: none is given, a file still is"""
     directory = env.directory()
     sidebus = env.closing(env.own_sidebus(
         before=in_namespace("small-disk:" + directory),

@@ -10,11 +10,11 @@ import struct
 
 from gi.repository import Gio
 
-from rig import boundaries
-from rig.gate import DENIED, PEER, Gate, called_for, open_gate
+from rig import backend, boundaries
+from rig.gate import DENIED, PEER, Gate, called_for, open_gate, rows_of
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, path_bytes, pump
-from rig.processes import scale, wait_for
-from rig.wire import with_u32
+from rig.processes import sanitized, scale, wait_for
+from rig.wire import fixed, with_u32
 
 PORTAL = "org.freedesktop.portal."
 INVALID = PORTAL + "Error.InvalidArgument"
@@ -29,16 +29,17 @@ def alive(gate, env):
     assert gate.response(handle)[0] == 1
 
 
-# --- what is not in the table ----------------------------------------------------------------------
+# --- what is not in the table ---------------------------------------------------------------------
 
 DESTINATIONS = (None, "org.freedesktop.systemd1", "org.freedesktop.portal.Desktop", ":1.0",
-                "org.freedesktop.portal.Documents", "org.freedesktop.secrets", "org.freedesktop.DBus",
+                "org.freedesktop.portal.Documents", "org.freedesktop.secrets",
+                "org.freedesktop.DBus",
                 "org.freedesktop.impl.portal.PermissionStore", "org.gnome.Shell",
                 "org.freedesktop.impl.portal.desktop.sidebustest")
 PATHS = (PATH, "/", "/org/freedesktop/systemd1", "/org/freedesktop/portal/documents",
          "/org/freedesktop/secrets", "/org/freedesktop/DBus", "/org/gnome/Shell",
          "/org/freedesktop/impl/portal/PermissionStore", PATH + "/request/vm/x",
-         PATH + "/session/vm/x", PATH + "/request/1_1/x", PATH + "/")
+         PATH + "/session/vm/x", PATH + "/request/1_1/x")
 CALLS = (
     ("org.freedesktop.systemd1.Manager", "StartTransientUnit", "(ssa(sv)a(sa(sv)))",
      ("x.service", "fail", [("ExecStart", GLib.Variant("a(sasb)", [("/bin/sh", ["sh"], False)]))],
@@ -101,12 +102,12 @@ def send(gate, answers, destination, path, interface, member, kind, values):
 
 
 def test_every_destination(env):
-    """35 calls to 10 names on 12 paths: each is refused, and the session bus hears of none"""
+    """35 calls to 10 names on 11 paths: each is refused, and the session bus hears of none"""
     gate = open_gate(env, config=ALLOW)
     monitor = env.closing(env.session.monitor())
     answers, sent = [], 0
     for destination in DESTINATIONS:
-        for path in PATHS[:-1]:
+        for path in PATHS:
             for call in CALLS:
                 send(gate, answers, destination, path, *call)
                 sent += 1
@@ -121,7 +122,7 @@ def test_every_destination(env):
     env.hostile(boundaries.GATE, sent)
 
 
-# --- whose documents -------------------------------------------------------------------------------
+# --- whose documents ------------------------------------------------------------------------------
 
 def test_ids_of_others(env):
     """ids of another VM, of the host's document portal, and guessed ones: as if there were none"""
@@ -140,16 +141,17 @@ def test_ids_of_others(env):
     gate = open_gate(env)
     random_ids = [f"{random.Random(n).getrandbits(32):x}" for n in range(100)]
     tried = 0
-    for identifier in (theirs, reply.unpack()[0], "", "0", "..", ".", "by-app", "/", "doc:" + theirs,
-                       theirs.upper(), theirs + "\n", "f" * 16, "f" * 17, "f" * 4000, "%2e%2e",
+    for identifier in (theirs, reply.unpack()[0], "", "0", "..", ".", "by-app", "/",
+                       "doc:" + theirs, theirs.upper(), theirs + "\n", "f" * 16, "f" * 17,
+                       "f" * 4000, "%2e%2e",
                        "org.sidebus.vm.demo", *random_ids):
         documents = PORTAL + "Documents"
         path = GLib.Variant("(ay)", (os.fsencode(f"{identifier}/theirs") + b"\0",))
         assert gate.call(PATH, documents, "Lookup", path) == ("",), identifier
+        tried += 1
         for call in (("Info", GLib.Variant("(s)", (identifier,))),
                      ("GrantPermissions", GLib.Variant("(ssas)", (identifier, "x", ["read"])))):
             assert gate.refused(PATH, documents, *call).startswith("org.freedesktop."), identifier
-        tried += 3
     monitor = env.closing(env.session.monitor())
     for identifier in (theirs, reply.unpack()[0]):
         for rest in ("theirs", "file", "", "theirs/file", "theirs/../.."):
@@ -161,7 +163,47 @@ def test_ids_of_others(env):
     env.hostile(boundaries.GATE, tried)
 
 
-# --- descriptors -----------------------------------------------------------------------------------
+# --- options --------------------------------------------------------------------------------------
+
+# Keys of the host's own, of its backends', of other methods; each with a word that must not pass.
+SMUGGLED = {key: GLib.Variant("s", "nonsense") for key in (
+    "app_id", "activation_token", "handle", "parent_window", "desktop-file", "prioritys", "",
+    "x" * 900, "nonsense", "modal\n", "Modal", "ask", "writable ", "session_handle",
+    "restore_token", "uri",
+    "source_type", "types", "pid", "path", "file", "fd", "handle_token", "session_handle_token")}
+SMUGGLED["deep"] = GLib.Variant("a{sv}", {"nonsense": GLib.Variant("v", GLib.Variant("s", "x"))})
+PLAIN = {"s": "", "o": "/", "u": 0, "b": False, "i": 0, "t": 0, "ay": b"\0", "as": [],
+         "a(sa{sv})": []}
+
+
+def test_smuggled_options(env):
+    """25 keys that no row has, in the options of every method: none goes on, by name or value"""
+    gate = open_gate(env, config=ALLOW)
+    monitor = env.closing(env.session.monitor())
+    answers, sent = [], 0
+    for interface, member, kind in rows_of(env.source):
+        kinds = backend.split(kind)
+        if "a{sv}" not in kinds or "h" in kinds:
+            continue
+        values = tuple(SMUGGLED if k == "a{sv}" else PLAIN[k] for k in kinds)
+        send(gate, answers, None, PATH, interface, member, f"({kind})", values)
+        sent += 1
+        wait_for("an answer", lambda: pump() or len(answers) == sent)
+        env.chooser._pump(seconds=0)
+        for dialog in env.chooser.opened():
+            dialog.answer(2)
+        env.chooser.new.clear()
+    alive(gate, env)
+    passed = called_for(monitor)
+    for m in monitor.messages():
+        text = str(m.get("payload")) if m["type"] == "method_call" else ""
+        assert "nonsense" not in text and "x" * 900 not in text, m
+    env.note(f"{sent} methods; of {len(passed)} the host heard")
+    assert sent > 20 and len(passed) > 12, (sent, passed)
+    env.hostile(boundaries.GATE, sent * len(SMUGGLED))
+
+
+# --- descriptors ----------------------------------------------------------------------------------
 
 def memfd(name="x", size=0):
     fd = os.memfd_create(name, os.MFD_CLOEXEC)
@@ -311,15 +353,15 @@ def test_descriptor_kinds(env):
     env.hostile(boundaries.GATE, tried)
 
 
-# --- forms -----------------------------------------------------------------------------------------
+# --- forms ----------------------------------------------------------------------------------------
 
 HANDSHAKE = b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"
 ASK = Gate.message(PATH, FILE_CHOOSER, "OpenFile", GLib.Variant("(ssa{sv})", ("", "T", {
     "modal": GLib.Variant("b", True), "directory": GLib.Variant("b", False)})), serial=7)
 
 
-def raw_gate(env):
-    gate = env.closing(Gate(env, speak=False))
+def raw_gate(env, **arguments):
+    gate = env.closing(Gate(env, speak=False, **arguments))
     gate.raw.settimeout(20 * scale())
     gate.raw.sendall(HANDSHAKE)
     gate.sidebus.wait_ready()
@@ -332,8 +374,8 @@ def resident(gate):
         return int(next(line.split()[1] for line in f if line.startswith("VmHWM")))
 
 
-def refused_at_once(env, data, pattern, fds=()):
-    gate = raw_gate(env)
+def refused_at_once(env, data, pattern, fds=(), **arguments):
+    gate = raw_gate(env, **arguments)
     # Not a message that waits for more, and not by the end of the stream.
     socket.send_fds(gate.raw, [data], fds)
     assert gate.sidebus.process.wait() == 1, gate.sidebus.log()
@@ -347,7 +389,7 @@ def test_oversize(env):
     gate = raw_gate(env)
     gate.raw.sendall(with_u32(ASK, 4, 100 << 20)[:16])
     assert gate.sidebus.process.wait() == 1
-    gate.sidebus.wait_log("sbportal has sent a message of 104857[0-9]{3} bytes, where 2097152 are the")
+    gate.sidebus.wait_log("sbportal has sent a message of 104857[0-9]{3} bytes, where 2097152")
     env.hostile(boundaries.GATE)
     for offset, size in ((4, (2 << 20) + 1), (4, 0xffffffff), (12, 2 << 20), (12, 0xffffffff)):
         refused_at_once(env, with_u32(ASK, offset, size)[:16], "sbportal has sent a message of")
@@ -362,7 +404,8 @@ def test_oversize(env):
     wait_for("100 answers", lambda: pump() or len(handles) == 100, 40)
     held = resident(gate) - before
     env.note(f"100 calls of 2 MiB, of which at most 64 are held: {held >> 10} MiB")
-    assert held < 192 << 10, held
+    # AddressSanitizer keeps 256 MiB of what was freed.
+    assert held < (448 if sanitized(env.build) else 192) << 10, held
     env.hostile(boundaries.GATE, 100)
 
 
@@ -417,7 +460,7 @@ def mutations():
 
 
 def test_mutations(env):
-    """each byte of a call made wrong, one after the other: dropped, answered, or the end; no harm"""
+    """each byte of a call made wrong, one after the other: answered, or the end; no harm"""
     tried = restarts = 0
     gate = None
     for n, message in enumerate(mutations()):
@@ -458,4 +501,39 @@ def test_replay(env):
     raw.raw.sendall(ASK * 40)
     dialogs = [env.dialog() for _ in range(32)]  # as many as one VM may have
     assert len({d.handle for d in dialogs}) == 32 and not env.chooser.opened(0.3)
-    env.hostile(boundaries.GATE, 100)
+    env.hostile(boundaries.GATE, 39)
+
+
+def announcing(count, path=PATH.encode()):
+    """A call whose header announces so many descriptors."""
+    return fixed(1, 5, [(1, b"o", path), (2, b"s", PEER.encode()), (3, b"s", b"Ping"),
+                        (9, b"u", count)])
+
+
+def test_descriptor_counts(env):
+    """more and fewer descriptors than the header announces, or no message: the end at once"""
+    gate = raw_gate(env)
+    assert answered(gate)
+
+    def open_files():
+        return len(os.listdir(f"/proc/{gate.sidebus.process.pid}/fd"))
+
+    before = open_files()
+    with open("/dev/null", "rb") as null:
+        fd = null.fileno()
+        for count in (0, 1, 16) * 20:
+            socket.send_fds(gate.raw, [announcing(count)], [fd] * count)
+        assert answered(gate)
+        wait_for("the descriptors to be closed", lambda: open_files() <= before)
+        # sd-bus drops these, and forgets the descriptors and their list, as LeakSanitizer sees.
+        known = os.path.join(env.directory(), "known")
+        with open(known, "w", encoding="ascii") as f:
+            f.write("leak:libsystemd.so\n")
+        once = {"extra_env": {"LSAN_OPTIONS": "suppressions=" + known}}
+        for announced, attached in ((0, 1), (0, 16), (1, 0), (1, 2), (3, 1), (16, 15), (15, 16),
+                                    (17, 16), (2 ** 32 - 1, 16)):
+            refused_at_once(env, announcing(announced),
+                            "sbportal has sent what is no D-Bus message", [fd] * attached, **once)
+        for count in (0, 16):
+            refused_at_once(env, announcing(count, b"no path"),
+                            "sbportal has sent what is no D-Bus message", [fd] * count, **once)

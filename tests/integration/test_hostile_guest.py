@@ -7,6 +7,7 @@ import threading
 
 from gi.repository import Gio
 
+from rig import boundaries
 from rig.guest import DESKTOP, FILE_CHOOSER, PATH, PROPERTIES, GLib, error_name, pump
 from rig.processes import wait_for
 from rig.wire import RawClient, call, hello, with_u32
@@ -29,7 +30,9 @@ class Others:
         self.request = self.client.open_file(title="of a good client")
         self.dialog = env.dialog()
 
-    def unharmed(self):
+    def unharmed(self, tried=1):
+        """tried: how often the other has broken the rules."""
+        self.env.hostile(boundaries.GUEST, tried)
         running = (self.env.sidebus.process.pid, *sorted(self.env.sidebus.children()))
         assert running == self.pids, (self.pids, running)
         assert not self.dialog.closed
@@ -50,7 +53,7 @@ def test_garbage(env):
     stranger = raw(env)
     stranger.send(noise)
     assert stranger.is_cut_off()
-    others.unharmed()
+    others.unharmed(8)
 
 
 def test_endless_sasl(env):
@@ -107,7 +110,7 @@ def test_huge_length(env):
     for pid, argv in env.sidebus.children().items():
         if os.path.basename(argv[0] if argv else "") == "sbrouter":
             assert resident(pid) < before[pid] + (16 << 20), argv
-    others.unharmed()
+    others.unharmed(5)
 
 
 def resident(pid):
@@ -136,7 +139,7 @@ def test_before_hello(env):
     stranger.say_hello()
     stranger.send(hello(serial=2))
     assert stranger.reply(2).get_error_name() is not None
-    others.unharmed()
+    others.unharmed(2)
 
 
 def test_forged_sender(env):
@@ -155,7 +158,7 @@ def test_forged_sender(env):
         stranger.send(signal.to_blob(0))
     wait_for("three signals", lambda: pump() or len(seen) == 3)
     assert seen == [name] * 3, (name, seen)
-    others.unharmed()
+    others.unharmed(3)
 
 
 def test_reply_nobody_asked(env):
@@ -171,7 +174,7 @@ def test_reply_nobody_asked(env):
         reply.set_destination(others.client.name)
         stranger.send(reply.to_blob(0))
     assert others.client.get(FILE_CHOOSER, "version")
-    others.unharmed()
+    others.unharmed(199)
 
 
 BUILT_IN = (
@@ -208,7 +211,7 @@ def test_built_in(env):
                 continue
             assert host_id not in str(reply), (path, interface, member, reply)
             assert member != "Set", (path, reply)
-    others.unharmed()
+    others.unharmed(8 * len(BUILT_IN))
 
 
 def test_machine_id(env):
@@ -278,7 +281,7 @@ def test_slow_reader(env):
         assert others.client.get(FILE_CHOOSER, "version")
     sender.join()
     stranger.close()
-    others.unharmed()
+    others.unharmed(1998)
 
 
 def send_until_stuck(stranger, flood):
@@ -310,4 +313,4 @@ def test_many_connections(env):
     for stranger in idle:
         stranger.close()
     assert env.client().get(FILE_CHOOSER, "version")
-    others.unharmed()
+    others.unharmed(600)

@@ -18,7 +18,7 @@ HOST_PATH = "user.document-portal.host-path"
 
 
 class Share:
-    """An instance with virtiofsd, a directory the guest may write, a file, and a secret beside them."""
+    """An instance with virtiofsd; a directory the guest may write, a file, a secret beside them."""
 
     def __init__(self, env, top="s", **arguments):
         """top: a name of its own, where a test has two."""
@@ -71,9 +71,9 @@ class Share:
 
 def portals(env):
     """This release's document portal, and the newest."""
-    return {"top": "own"}, {"top": "new", "extra_env": {"SIDEBUS_DOCUMENT_PORTAL": env.newer_portal + "/xdg-document-portal",
-                              "SIDEBUS_PERMISSION_STORE":
-                              env.newer_portal + "/xdg-permission-store"}}
+    newest = {"SIDEBUS_DOCUMENT_PORTAL": env.newer_portal + "/xdg-document-portal",
+              "SIDEBUS_PERMISSION_STORE": env.newer_portal + "/xdg-permission-store"}
+    return {"top": "own"}, {"top": "new", "extra_env": newest}
 
 
 def test_names(env):
@@ -179,7 +179,7 @@ def test_nodes(env):
 
 
 class Vms:
-    """One VM after the other: when its queue is dead, which hurts nobody else, the next is booted."""
+    """One VM after the other: when its queue is dead, which hurts only it, the next is booted."""
 
     def __init__(self, share):
         self.share = share
@@ -235,7 +235,8 @@ def rings():
         [(SIZE, 42, NEXT, 1), answer], [(2 ** 64 - 1, 42, NEXT, 1), answer],
         [(2 ** 64 - 41, 42, NEXT, 1), answer], [(IN, 2 ** 32 - 1, NEXT, 1), answer],
         [(IN, 0, NEXT, 1), answer], [good, (2 ** 63, 4096, WRITE, 0)],
-        [good, (OUT, 2 ** 32 - 1, WRITE, 0)], [good, (OUT, 1, WRITE, 0)], [good, (OUT, 0, WRITE, 0)],
+        [good, (OUT, 2 ** 32 - 1, WRITE, 0)], [good, (OUT, 1, WRITE, 0)],
+        [good, (OUT, 0, WRITE, 0)],
         [(IN, 42, 0, 0)], [(OUT, 42, WRITE | NEXT, 1), (IN, 42, 0, 0)], [(IN, 42, NEXT, 0), answer],
         [good, (OUT, 16, WRITE | NEXT, 0)], [(IN, 42, NEXT, RING), answer],
         [(IN, 42, NEXT, 65535), answer], [(IN, 64, 4, 0), answer], [(IN, 17, 4, 0), answer],
@@ -259,7 +260,7 @@ def test_rings(env):
     for head in (RING, 65535):
         vms.attempt(lambda vm, h=head: submit(vm, [], h))
     assert share.node(vms.vm, *share.shared)
-    env.note(f"of {len(rings()) + 2} broken rings {vms.ended} ended the queue, that of this VM alone")
+    env.note(f"of {len(rings()) + 2} broken rings {vms.ended} ended the queue, this VM's alone")
     share.unharmed()
     env.hostile(boundaries.VMM, len(rings()) + 2)
 

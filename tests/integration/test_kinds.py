@@ -8,6 +8,7 @@ import signal
 
 from gi.repository import Gio
 
+from rig import boundaries
 from rig.guest import PATH, REQUEST, GLib, GuestClient, error_name, pump
 from rig.processes import wait_for
 from rig.sidebus import Sidebus
@@ -170,6 +171,7 @@ def test_forged_signals(env):
     assert [len(g) for g in got] == [0, 0, 0, 1] and got[3][0][2] == 2, got
     w.call("Inhibit.QueryEndResponse", "(o)", handle)
     stranger.close_sync(None)
+    env.hostile(boundaries.HOST_PORTAL, 8)
 
 
 def test_flood_of_notifications(env):

@@ -10,9 +10,9 @@ import socket
 import subprocess
 import time
 
-from rig import processes
+from rig import boundaries, linux, processes
 from rig.guest import FILE_CHOOSER, GLib, GuestClient, pump
-from rig.processes import wait_for
+from rig.processes import sanitized, wait_for
 from rig.session import DESKTOP, HostSession
 from rig.sidebus import in_namespace, left_behind
 
@@ -302,6 +302,7 @@ def test_vm_names(env):
     """odd VM names: refused with the rule, whatever is in them"""
     for name in ("", "a/b", "..", ".hidden", "-x", "a b", "é", "x" * 65, "a\n<0>b", "a\x1b[31m"):
         sidebus = fails(env, "VM name|--vm", vm=name)
+        env.hostile(boundaries.CONFIGURATION)
         assert "\x1b" not in sidebus.log()
 
 
@@ -316,6 +317,7 @@ def test_config_key(env):
                        ("[Documents]\nGuestUser=1000:\n", 2),
                        ("[Portals]\n\nWindowHandles=1\n", 3), ("[Log]\nLevel=all\n", 2)):
         fails(env, rf"sidebus\.conf:{line}\b", config=text, status=CONFIGURATION)
+        env.hostile(boundaries.CONFIGURATION)
 
 
 def test_config_missing(env):
@@ -392,6 +394,7 @@ def test_directories_open(env):
         os.chmod(directory, 0o755)
         fails(env, re.escape(directory) + ".*chmod 700", arguments=[option, directory])
         assert os.stat(directory).st_mode & 0o777 == 0o755 and not os.listdir(directory)
+        env.hostile(boundaries.CONFIGURATION)
 
 
 def test_symlink_of_person(env):
@@ -685,6 +688,21 @@ def test_virtiofsd_fails(env):
              or "started again" in line]
     assert len(lines) in (4, 5) and "status 3; it is started again in 0.2 s" in lines[0] \
         and lines[3].endswith(" in 1.6 s"), lines
+
+
+def test_child_dies_traced(env):
+    """a process of it dies under a debugger: that is noticed when the debugger has let it go"""
+    sidebus = env.own_sidebus()
+    pid = sidebus.child("xdg-permission-store")
+    linux.ptrace_seize(pid)
+    os.kill(pid, signal.SIGKILL)
+    wait_for("it to be dead", lambda: processes.status(pid)[1] == "Z")
+    time.sleep(0.2)  # the supervisor has looked, and there is nobody to reap
+    assert sidebus.process.running()
+    os.waitpid(pid, 0x40000000)  # __WALL: the debugger's part
+    assert sidebus.process.wait() == 1, sidebus.log()
+    assert "xdg-permission-store was killed by signal 9" in sidebus.log(), sidebus.log()
+    sidebus.notify.close()
 
 
 def test_children_die(env):

@@ -10,6 +10,7 @@ import re
 
 from gi.repository import Gio
 
+from rig import boundaries
 from rig.guest import (FILE_CHOOSER, PATH, PROPERTIES, GLib, GuestClient, Request, error_name,
                        pump)
 from rig.processes import wait_for
@@ -328,6 +329,7 @@ def test_forged_press(env):
     stranger.close_sync(None)
     assert request.silent(0.5)
     assert not chain.desktop.opened()
+    env.hostile(boundaries.HOST_PORTAL, 2)
     # Nor is a guest, whose notification may look like ours.
     chain.client.call(PATH, PORTAL + "Notification", "AddNotification",
                       V("(sa{sv})", (question.arguments["id"], {"title": V("s", "Web VM")})))
@@ -499,6 +501,7 @@ def test_bad_keys(env):
                                   ready=False)
         assert sidebus.process.wait() != 0, line
         assert re.search(r"sidebus\.conf:3: .*" + expected, sidebus.log()), (line, sidebus.log())
+        env.hostile(boundaries.CONFIGURATION)
 
 
 def test_bad_limits(env):
@@ -513,3 +516,4 @@ def test_bad_limits(env):
         sidebus = env.own_sidebus(config="[Limits]\n" + line + "\n", ready=False)
         assert sidebus.process.wait() != 0, line
         assert re.search(r"sidebus\.conf:2: .*" + expected, sidebus.log()), (line, sidebus.log())
+        env.hostile(boundaries.CONFIGURATION)

@@ -9,10 +9,11 @@ import time
 
 from gi.repository import Gio, GLib
 
+from rig import boundaries
 from rig.limits import limit
 from rig.processes import scale, wait_for
 from rig.router import BUS, BUS_PATH, Standalone, signal
-from rig.wire import call, with_u32
+from rig.wire import call, fixed, with_u32
 
 ERROR = "org.freedesktop.DBus.Error."
 PING = call("/", BUS + ".Peer", "Ping", destination=BUS, serial=7)
@@ -40,21 +41,7 @@ class Bus:
         assert c.is_cut_off(), what
         c.close()
         assert self.witness.alive(), what
-
-
-def fixed(kind, serial, fields, body=b"", flags=0):
-    """A little-endian message from its parts; fields: (code, signature, value)."""
-    data = b""
-    for code, signature, value in fields:
-        data += bytes(-len(data) % 8) + struct.pack("<BB2s", code, 1, signature + b"\0")
-        if signature in b"so":
-            data += struct.pack("<I", len(value)) + value + b"\0"
-        elif signature == b"g":
-            data += struct.pack("<B", len(value)) + value + b"\0"
-        else:
-            data += struct.pack("<I", value)
-    return (struct.pack("<cBBBIII", b"l", kind, flags, 1, len(body), serial, len(data)) + data +
-            bytes(-len(data) % 8) + body)
+        self.env.hostile(boundaries.GUEST)
 
 
 def answer(kind, reply_serial, destination, serial=5):

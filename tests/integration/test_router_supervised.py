@@ -8,6 +8,7 @@ import subprocess
 
 from gi.repository import Gio, GLib
 
+from rig import boundaries
 from rig.limits import limit
 from rig.processes import wait_for
 from rig.router import (BUS, CID, FDS, GUEST, MACHINE_ID, OWNER, PORTAL, PRIVATE, SUPERVISOR, VM,
@@ -33,6 +34,7 @@ def guest_bus(env):
 
 def raw(env, path, data):
     """What a stream that begins with data hears before it is cut off."""
+    env.hostile(boundaries.GUEST)
     with env.closing(Client(path, authenticate=False)) as c:
         c.send(data)
         assert c.is_cut_off(), data
@@ -188,6 +190,7 @@ def test_portal_names(env):
         assert portal.ask("RequestName", variant("(su)", name, 0)) == (1,)
         for flags in range(8):
             assert guest.ask("RequestName", variant("(su)", name, flags)) == ERROR + "AccessDenied"
+        env.hostile(boundaries.GUEST, 16)
         assert guest.ask("GetNameOwner", variant("(s)", name)) == (portal.name,)
     for name in ("org.freedesktop.portals", "org.freedesktop.Notifications.x",
                  "org.freedesktop.ScreenSavers", "t.T"):
@@ -362,6 +365,7 @@ def test_ipc_breaches(env):
             r.say(name, body, fds)
             assert r.process.wait() == 1, (name, body)
             assert "sbsupervisor" in r.log(), (name, body, r.log())
+            env.hostile(boundaries.IPC)
             r.ipc.close()
 
 

@@ -2,12 +2,11 @@
 """sbportal in a guest's hands: the gate itself, asked for what it must not give."""
 
 import os
-import re
 
 from gi.repository import Gio
 
-from rig import backend
-from rig.gate import DENIED, PEER, Gate, open_gate
+from rig import backend, boundaries
+from rig.gate import DENIED, PEER, Gate, open_gate, rows_of
 from rig.guest import FILE_CHOOSER, PATH, PROPERTIES, REQUEST, GLib, error_name, pump
 from rig.processes import scale, wait_for
 from rig.world import ALLOW
@@ -96,6 +95,7 @@ def test_gate_options(env):
     options = dict(options)
     assert parent == "" and title == "demo: Unmarked Title", (parent, title)
     assert set(options) == {"handle_token", "modal"}, options
+    env.hostile(boundaries.GATE, 5)
     assert "chosen" not in options["handle_token"]["data"]
 
 
@@ -120,6 +120,7 @@ def test_gate_paths(env):
                  b"../" + identifier, b"deadbeef/dir", identifier + b"x/dir",
                  b"doc:" + identifier + b"/dir", host):
         assert passed(path) is None, path
+        env.hostile(boundaries.GATE)
 
 
 def test_gate_close(env):
@@ -152,6 +153,7 @@ def test_gate_flood(env):
             names.add(error_name(e))
     assert 0 < len(handles) <= 64 and len(set(handles)) == len(handles), len(handles)
     assert names == {"org.freedesktop.DBus.Error.LimitsExceeded"}, names
+    env.hostile(boundaries.GATE, 100 - len(handles))
     dialogs = [env.dialog() for _ in handles]
     gate.sidebus.stop()
     for dialog in dialogs:
@@ -180,6 +182,7 @@ def test_gate_descriptors(env):
         assert "x" not in dialog.options, dialog.options
         dialog.answer(1)
     wait_for("the descriptors to be closed", lambda: open_files() <= before)
+    env.hostile(boundaries.GATE, 20 * 8)
 
 
 def test_gate_sessions(env):
@@ -261,6 +264,7 @@ def test_gate_files(env):
                                                  ("", 0, {}))):
             assert call(interface, member, kind, *values, path=path) == \
                 portal + "Error.InvalidArgument", (path, member)
+            env.hostile(boundaries.GATE)
     assert os.path.exists(secret) and os.path.exists(posed)
     assert call("OpenURI", "OpenFile", "(sha{sv})", "", 0, {}, path=secret) is None
     uri = env.dialog().options["uri"]
@@ -276,18 +280,6 @@ VALUES = {"s": ["", "/", "x" * 5000, "http://u:p@h/", ":1.0", "demo/1"], "o": ["
                          "current_folder": GLib.Variant("ay", b"1/..\0"),
                          "buttons": GLib.Variant("aa{sv}", [{}] * 300)}],
           "a(sa{sv})": [[], [("", {})] * 300]}
-
-
-def rows_of(source):
-    """(interface, member, signature) of each method of docs/PORTALS.md."""
-    interface = None
-    with open(os.path.join(source, "docs/PORTALS.md"), encoding="utf-8") as f:
-        for line in f:
-            if line.startswith("## "):
-                interface = line.split()[1]
-            match = re.match(r"\| (\w+)\((\S*)\) ?[→|]", line)
-            if match:
-                yield interface, match[1], match[2]
 
 
 def test_gate_garbage(env):
@@ -322,6 +314,7 @@ def test_gate_garbage(env):
             dialog.answer(2)
         env.chooser.new.clear()
     wait_for("all answers", lambda: pump() or len(answers) == count)
+    env.hostile(boundaries.GATE, count)
     handle = gate.ask()
     env.dialog().answer(1)
     assert gate.response(handle)[0] == 1 and env.session.portal.running()
@@ -355,6 +348,7 @@ def test_gate_unread(env):
     assert gate.sidebus.process.wait() > 0
     assert "does not read its answers" in gate.sidebus.log(), gate.sidebus.log()[-2000:]
     assert len(gate.sidebus.log()) < 1 << 20, "the log was flooded"
+    env.hostile(boundaries.GATE)
 
 
 def test_gate_noise(env):
@@ -375,3 +369,4 @@ def test_gate_noise(env):
     stream = gate.bus.get_stream()
     stream.get_output_stream().write_all(b"\xff" * 4096, None)
     wait_for("the gate to be closed", lambda: pump() or gate.bus.is_closed())
+    env.hostile(boundaries.GATE, 51)

@@ -24,7 +24,8 @@ ALL = (GUEST, ROUTER, GATE, IPC, HOST_PORTAL, PRIVATE_BUS, DOCUMENTS, VMM, CONFI
 FUZZERS = {
     "address": CONFIGURATION, "body": GUEST, "dbus_name": GUEST, "driver": GUEST, "dropin": HOST,
     "escape": GUEST, "greeting": GUEST, "guest_path": ROUTER, "handle": ROUTER, "icon_check": GATE,
-    "ini": CONFIGURATION, "inlet": GATE, "ipc_recv": IPC, "markup": GATE, "match_rule": GUEST, "message": GUEST,
+    "ini": CONFIGURATION, "inlet": GATE, "ipc_recv": IPC, "markup": GATE, "match_rule": GUEST,
+    "message": GUEST,
     "png": ROUTER, "portal_rebuild": GATE, "refusal": AGENT, "remembered": CONFIGURATION,
     "sasl": GUEST,
 }

@@ -2,11 +2,12 @@
 """The gate, and sbportal's end of it in the hands of a test."""
 
 import os
+import re
 import socket
 
 from gi.repository import Gio
 
-from . import rogue, wire
+from . import boundaries, rogue, wire
 from .guest import FILE_CHOOSER, PATH, REQUEST, GLib, error_name, pump
 from .processes import scale, wait_for
 
@@ -17,11 +18,11 @@ PEER = "org.freedesktop.DBus.Peer"
 class Gate:
     """The connection that sbportal has to the supervisor, and the instance behind it."""
 
-    def __init__(self, env, speak=True, config=None):
+    def __init__(self, env, speak=True, config=None, extra_env=None):
         """speak: by GDBus; else .raw is the socket, and nothing has been said on it."""
         self.env = env
         self.bus = None
-        self.rogue = env.closing(rogue.Rogue(env, rogue.PORTAL, config=config))
+        self.rogue = env.closing(rogue.Rogue(env, config=config, extra_env=extra_env))
         self.sidebus = self.rogue.sidebus
         bus, fd = self.rogue.configuration()
         os.close(bus)
@@ -33,25 +34,9 @@ class Gate:
         self.bus = Gio.DBusConnection.new_sync(
             stream, None, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
         self.sidebus.wait_ready()
-        self._wake()
         self.signals = []
         self.bus.signal_subscribe(None, REQUEST, None, None, None, Gio.DBusSignalFlags.NONE,
                                   lambda *s: self.signals.append((s[2], s[4], s[5])))
-
-    def _wake(self):
-        """Waits for a first answer.
-
-        A server of sd-bus that reads BEGIN and a message at once sees the message only when more
-        comes; sbportal never sends that soon."""
-        answers = []
-
-        def ask():
-            if not answers:
-                self.bus.call(None, PATH, PEER, "Ping", None, None, Gio.DBusCallFlags.NONE, -1,
-                              None, lambda *_: answers.append(True))
-            pump()
-            return answers
-        wait_for("the gate to answer", ask)
 
     @staticmethod
     def message(path, interface, member, body=None, *, serial=1, destination=None):
@@ -65,6 +50,7 @@ class Gate:
         return reply.unpack() if reply else ()
 
     def refused(self, *call):
+        self.env.hostile(boundaries.GATE)
         try:
             reply = self.call(*call)
         except GLib.Error as e:
@@ -97,8 +83,20 @@ def open_gate(env, **arguments):
 
 
 def called_for(monitor):
-    """{(interface, member)} of what the VM that asked for a dialog has called on the session bus."""
+    """{(interface, member)} of what the VM that asked for a dialog called on the session bus."""
     calls = [m for m in monitor.messages() if m["type"] == "method_call"]
     names = {m["sender"] for m in calls if m.get("interface") == FILE_CHOOSER}
     assert len(names) == 1, names
     return {(m.get("interface"), m.get("member")) for m in calls if m["sender"] in names}
+
+
+def rows_of(source):
+    """(interface, member, signature) of each method of docs/PORTALS.md."""
+    interface = None
+    with open(os.path.join(source, "docs/PORTALS.md"), encoding="utf-8") as f:
+        for line in f:
+            if line.startswith("## "):
+                interface = line.split()[1]
+            match = re.match(r"\| (\w+)\((\S*)\) ?[→|]", line)
+            if match:
+                yield interface, match[1], match[2]

@@ -15,6 +15,7 @@ PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+PTRACE_SEIZE = 0x4206
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -27,6 +28,11 @@ def _check(result, what):
 
 def prctl(option, value):
     _check(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), "prctl")
+
+
+def ptrace_seize(pid):
+    """This process is the debugger of that one, which goes on; it waits for its end, too."""
+    _check(_libc.ptrace(ctypes.c_long(PTRACE_SEIZE), ctypes.c_long(pid), None, None), "ptrace")
 
 
 def unshare(flags):

@@ -34,7 +34,7 @@ def message_types(source):
 class Rogue:
     """An instance, and the process .pid in it that does what the test says."""
 
-    def __init__(self, env, who=PORTAL, **arguments):
+    def __init__(self, env, who=PORTAL, extra_env=None, **arguments):
         self.who = who
         self.types, self.abi = message_types(env.source)
         libexec = env.directory()
@@ -45,7 +45,8 @@ class Rogue:
             server.settimeout(20 * scale())
             _fill(libexec, env, who, control)
             self.sidebus = env.own_sidebus(
-                ready=False, extra_env={"SIDEBUS_LIBEXECDIR": libexec}, **arguments)
+                ready=False, extra_env={**(extra_env or {}), "SIDEBUS_LIBEXECDIR": libexec},
+                **arguments)
             try:
                 client, _ = server.accept()
             except TimeoutError:
@@ -105,7 +106,8 @@ def _fill(directory, env, who, control):
         tests = os.path.join(env.source, "tests")
         with open(path, "w", encoding="utf-8") as f:
             f.write(f"#!{sys.executable} -B\nimport sys\nsys.path.insert(0, {tests!r})\n"
-                    f"from rig import rogue\nrogue.main({control!r}, {BUSES.get(who, 0)}, {real!r})\n")
+                    "from rig import rogue\n"
+                    f"rogue.main({control!r}, {BUSES.get(who, 0)}, {real!r})\n")
         os.chmod(path, 0o755)
 
 
@@ -116,7 +118,7 @@ def _channel():
 
 
 def main(control, bus, real):
-    """In place of the program; bus: of the routers only the one of this, the other is the real one."""
+    """In place of the program; bus: of the routers only that one, the other is the real one."""
     number = _channel()
     channel = socket.socket(fileno=number)
     channel.setblocking(True)

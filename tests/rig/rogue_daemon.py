@@ -38,8 +38,8 @@ def make(env, names, answers=None, talk=None):
 
 
 class Daemon(RawClient):
-    def __init__(self, names, answers):
-        address = os.environ["DBUS_SESSION_BUS_ADDRESS"]
+    def __init__(self, names, answers, address=None):
+        address = address or os.environ["DBUS_SESSION_BUS_ADDRESS"]
         super().__init__(address.removeprefix("unix:path="), authenticate=False)
         self.socket.settimeout(None)
         self.send(b"\0AUTH EXTERNAL %s\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"
@@ -93,7 +93,7 @@ class Daemon(RawClient):
                 self.answer(message)
 
 
-# --- what one may say at its start ------------------------------------------------------------------
+# --- what one may say at its start ----------------------------------------------------------------
 
 def forge_owner(d):
     """It does not own the name, and says that it does."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A VM's end of virtiofsd without a VM: vhost-user, one virtqueue, and FUSE requests of any form."""
+"""A VM's end of virtiofsd without a VM: vhost-user, one virtqueue, FUSE requests of any form."""
 
 import ctypes
 import mmap
@@ -12,7 +12,8 @@ from .processes import scale
 
 # vhost-user
 GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE, SET_VRING_NUM, SET_VRING_ADDR, \
-    SET_VRING_BASE, SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ENABLE = 1, 2, 3, 5, 8, 9, 10, 12, 13, 18
+    SET_VRING_BASE, SET_VRING_KICK, SET_VRING_CALL, SET_VRING_ENABLE = \
+    1, 2, 3, 5, 8, 9, 10, 12, 13, 18
 VERSION_1, PROTOCOL_FEATURES = 1 << 32, 1 << 30
 
 # FUSE

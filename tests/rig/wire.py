@@ -32,6 +32,21 @@ def with_u32(message, offset, value):
     return message[:offset] + struct.pack(order + "I", value) + message[offset + 4:]
 
 
+def fixed(kind, serial, fields, body=b"", flags=0):
+    """A little-endian message from its parts; fields: (code, signature, value)."""
+    data = b""
+    for code, signature, value in fields:
+        data += bytes(-len(data) % 8) + struct.pack("<BB2s", code, 1, signature + b"\0")
+        if signature in b"so":
+            data += struct.pack("<I", len(value)) + value + b"\0"
+        elif signature == b"g":
+            data += struct.pack("<B", len(value)) + value + b"\0"
+        else:
+            data += struct.pack("<I", value)
+    return (struct.pack("<cBBBIII", b"l", kind, flags, 1, len(body), serial, len(data)) + data +
+            bytes(-len(data) % 8) + body)
+
+
 class RawClient:
     """A stream to the bus that says what it is told to."""
 

@@ -51,9 +51,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         n--;
         assert(sd_event_new(&event) >= 0);
         assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p) == 0);
-        assert(inlet_open(&inlet, event, p[1], INLET_FROM_CLIENT, on_breach, &n_breaches,
+        assert(inlet_open(&inlet, event, p[1], INLET_FROM_CLIENT, false, on_breach, &n_breaches,
                           &reader) == 0);
-        for (size_t at = 0; at < n; at += piece) {
+        for (size_t at = 0; at < n && n_breaches == 0; at += piece) { /* else nobody reads */
                 (void)send(p[0], data + at, n - at < piece ? n - at : piece, MSG_NOSIGNAL);
                 while (sd_event_run(event, 0) > 0) {
                         ssize_t k = recv(reader, out + n_out, sizeof(out) - n_out, MSG_DONTWAIT);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbsupervisor/inlet.h"
 
+#include <stdbool.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
@@ -14,6 +16,11 @@ struct rig {
         sd_event *event;
         struct inlet inlet;
         int peer, reader; /* who is not believed, and what sd-bus would read */
+        sd_event_source *reading;
+        bool drops; /* the reader finds no message in it */
+        char *got;  /* what it has read */
+        size_t n_got;
+        unsigned n_got_fds;
         unsigned n_breaches;
         char why[128];
 };
@@ -25,22 +32,29 @@ static void on_breach(void *userdata, const char *why) {
         (void)snprintf(g->why, sizeof(g->why), "%s", why);
 }
 
-static void rig_open(struct rig *g) {
+/* Forward: what came through goes to g->got. */
+static int on_reader(sd_event_source *source, int fd, uint32_t events, void *userdata);
+
+static void rig_open(struct rig *g, bool takes_fds) {
         int p[2];
 
         *g = (struct rig){.peer = -1, .reader = -1};
-        CHECK(sd_event_new(&g->event) >= 0);
+        g->got = malloc(2 * LIMIT_INLET_BYTES);
+        CHECK(g->got && sd_event_new(&g->event) >= 0);
         CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, p) == 0);
         g->peer = p[0];
-        CHECK_EQ_INT(
-                inlet_open(&g->inlet, g->event, p[1], INLET_FROM_CLIENT, on_breach, g, &g->reader),
-                0);
+        CHECK_EQ_INT(inlet_open(&g->inlet, g->event, p[1], INLET_FROM_CLIENT, takes_fds, on_breach,
+                                g, &g->reader),
+                     0);
+        CHECK(sd_event_add_io(g->event, &g->reading, g->reader, EPOLLIN, on_reader, g) >= 0);
         close(p[1]);
 }
 
 static void rig_done(struct rig *g) {
         inlet_close(&g->inlet);
         inlet_close(&g->inlet); /* once more does nothing */
+        g->reading = sd_event_source_disable_unref(g->reading);
+        free(g->got);
         g->peer = fd_close(g->peer);
         g->reader = fd_close(g->reader);
         g->event = sd_event_unref(g->event);
@@ -75,30 +89,50 @@ static void say(struct rig *g, const void *data, size_t n) {
         turn(g);
 }
 
-/* What came through: its length, and how many descriptors with it. */
-static ssize_t heard(struct rig *g, void *buf, size_t size, unsigned *ret_fds) {
-        union {
-                struct cmsghdr align;
-                char buf[CMSG_SPACE(64 * sizeof(int))];
-        } c;
-        struct iovec iov = {buf, size};
-        struct msghdr mh = {.msg_iov = &iov,
-                            .msg_iovlen = 1,
-                            .msg_control = c.buf,
-                            .msg_controllen = sizeof(c.buf)};
-        ssize_t n = recvmsg(g->reader, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        struct cmsghdr *cm = n >= 0 ? CMSG_FIRSTHDR(&mh) : NULL;
-
-        *ret_fds = 0;
-        for (; cm; cm = CMSG_NXTHDR(&mh, cm))
+static void take_fds(struct rig *g, struct msghdr *mh) {
+        for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm))
                 for (size_t k = 0; k < (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int); k++) {
                         int fd;
 
                         memcpy(&fd, CMSG_DATA(cm) + k * sizeof(int), sizeof(int));
                         close(fd);
-                        ++*ret_fds;
+                        g->n_got_fds++;
                 }
-        return n;
+}
+
+/* As sd-bus does: reads, and says what it takes for a message. */
+static int on_reader(sd_event_source *source, int fd, uint32_t events _unused_, void *userdata) {
+        struct rig *g = userdata;
+        union {
+                struct cmsghdr align;
+                char buf[CMSG_SPACE(64 * sizeof(int))];
+        } c;
+        struct iovec iov = {g->got + g->n_got, 2 * LIMIT_INLET_BYTES - g->n_got};
+        struct msghdr mh = {.msg_iov = &iov,
+                            .msg_iovlen = 1,
+                            .msg_control = c.buf,
+                            .msg_controllen = sizeof(c.buf)};
+        ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+        if (n <= 0)
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        take_fds(g, &mh);
+        g->n_got += (size_t)n;
+        if (!g->drops)
+                inlet_delivered(&g->inlet);
+        return 0;
+}
+
+/* What came through since the last time: its length, or -1, and how many descriptors with it. */
+static ssize_t heard(struct rig *g, void *buf, size_t size, unsigned *ret_fds) {
+        size_t n = g->n_got < size ? g->n_got : size;
+
+        *ret_fds = g->n_got_fds;
+        memcpy(buf, g->got, n);
+        memmove(g->got, g->got + n, g->n_got - n);
+        g->n_got -= n;
+        g->n_got_fds = 0;
+        return n > 0 ? (ssize_t)n : -1;
 }
 
 static ssize_t heard_bytes(struct rig *g, void *buf, size_t size) {
@@ -124,7 +158,7 @@ static char *message(uint32_t size) {
 
 #define RIG                                                                                        \
         _cleanup_(rig_done) struct rig g;                                                          \
-        rig_open(&g)
+        rig_open(&g, true)
 
 /* --- what passes ----------------------------------------------------------------------------- */
 
@@ -134,7 +168,7 @@ static void test_pieces(void) {
 
         RIG;
         for (size_t k = 0; k < N_AUTH; k++)
-                say(&g, AUTH + k, 1);
+                say(&g, &AUTH[k], 1);
         CHECK_EQ_INT(heard_bytes(&g, buf, sizeof(buf)), N_AUTH);
         CHECK(memcmp(buf, AUTH, N_AUTH) == 0);
         for (size_t k = 0; k < 99; k++) {
@@ -165,19 +199,22 @@ static void test_together(void) {
 /* The reader is slower: nothing is lost, and no more than one message is kept meanwhile. */
 static void test_large(void) {
         _cleanup_free_ char *m = message(LIMIT_INLET_BYTES), *buf = malloc(LIMIT_INLET_BYTES);
-        size_t sent = 0, n = 0;
-        ssize_t k;
+        size_t sent = 0;
 
         RIG;
         say(&g, AUTH, N_AUTH);
         CHECK_EQ_INT(heard_bytes(&g, buf, N_AUTH), N_AUTH);
-        while (n < LIMIT_INLET_BYTES) {
-                k = send(g.peer, m + sent, LIMIT_INLET_BYTES - sent, MSG_DONTWAIT);
+        CHECK(sd_event_source_set_enabled(g.reading, SD_EVENT_OFF) >= 0);
+        while (sent < LIMIT_INLET_BYTES) {
+                ssize_t k = send(g.peer, m + sent, LIMIT_INLET_BYTES - sent, MSG_DONTWAIT);
+
                 sent += k > 0 ? (size_t)k : 0;
                 turn(&g);
-                k = heard_bytes(&g, buf + n, LIMIT_INLET_BYTES - n);
-                n += k > 0 ? (size_t)k : 0;
         }
+        CHECK_EQ_INT(g.n_got, 0);
+        CHECK(sd_event_source_set_enabled(g.reading, SD_EVENT_ON) >= 0);
+        turn(&g);
+        CHECK_EQ_INT(heard_bytes(&g, buf, LIMIT_INLET_BYTES), LIMIT_INLET_BYTES);
         CHECK(memcmp(buf, m, LIMIT_INLET_BYTES) == 0);
         CHECK_EQ_INT(g.n_breaches, 0);
 }
@@ -193,11 +230,10 @@ static void test_fds(void) {
         CHECK_EQ_INT(heard_bytes(&g, buf, sizeof(buf)), N_AUTH);
         for (unsigned k = 1; k <= LIMIT_MESSAGE_FDS; k++) {
                 say_with(&g, m, 40, k);
-                say_with(&g, m + 40, 60, 0);
-                say_with(&g, m, 100, 0);
-                turn(&g);
-                CHECK_EQ_INT(heard(&g, buf, 100, &n_fds), 100);
+                say(&g, m + 40, 60);
+                CHECK_EQ_INT(heard(&g, buf, sizeof(buf), &n_fds), 100);
                 CHECK_EQ_INT(n_fds, k);
+                say(&g, m, 100);
                 CHECK_EQ_INT(heard(&g, buf, sizeof(buf), &n_fds), 100);
                 CHECK_EQ_INT(n_fds, 0);
         }
@@ -217,14 +253,16 @@ static void test_end(void) {
         g.peer = fd_close(g.peer);
         turn(&g);
         CHECK_EQ_INT(heard_bytes(&g, buf, sizeof(buf)), 100);
-        CHECK_EQ_INT(heard_bytes(&g, buf, sizeof(buf)), 0);
-        CHECK_EQ_INT(g.n_breaches, 0); /* its reader sees the end */
+        CHECK_EQ_INT(recv(g.reader, buf, sizeof(buf), MSG_DONTWAIT),
+                     0); /* its reader sees the end */
+        CHECK_EQ_INT(g.n_breaches, 0);
 }
 
 static void test_reader_leaves(void) {
         _cleanup_free_ char *m = message(100);
 
         RIG;
+        g.reading = sd_event_source_disable_unref(g.reading);
         g.reader = fd_close(g.reader);
         say(&g, AUTH, N_AUTH);
         CHECK_EQ_INT(g.n_breaches, 0);
@@ -311,11 +349,58 @@ static void test_early_fd(void) {
                 RIG;
                 if (at > 0)
                         say_with(&g, AUTH, at, 0);
-                say_with(&g, AUTH + at, N_AUTH - at, 1);
+                say_with(&g, &AUTH[at], N_AUTH - at, 1);
                 turn(&g);
                 CHECK_EQ_STR(g.why, "a descriptor before the first message");
         }
         CHECK_EQ_INT(test_count_fds(), before);
+}
+
+/* What the reader drops would leave its descriptors open: the peer ends with the first. */
+static void test_dropped(void) {
+        _cleanup_free_ char *m = message(100);
+
+        RIG;
+        say(&g, AUTH, N_AUTH);
+        g.drops = true;
+        say_with(&g, m, 100, 1);
+        say_with(&g, m, 100, 1);
+        turn(&g);
+        CHECK_EQ_STR(g.why, "what is no D-Bus message inside");
+        CHECK_EQ_INT(g.n_got, N_AUTH + 100);
+}
+
+/* One after the other, and the first not together with the handshake. */
+static void test_one_at_a_time(void) {
+        _cleanup_free_ char *m = message(100);
+        char all[N_AUTH + 100];
+
+        RIG;
+        memcpy(all, AUTH, N_AUTH);
+        memcpy(all + N_AUTH, m, 100);
+        say_with(&g, all, sizeof(all), 0);
+        while (g.n_got < N_AUTH)
+                CHECK(sd_event_run(g.event, 0) > 0);
+        CHECK_EQ_INT(g.n_got, N_AUTH);
+        turn(&g);
+        CHECK_EQ_INT(g.n_got, sizeof(all));
+        CHECK_EQ_INT(g.n_breaches, 0);
+}
+
+static void test_no_fds(void) {
+        _cleanup_free_ char *m = message(100);
+        _cleanup_(rig_done) struct rig g;
+
+        rig_open(&g, false);
+        g.drops = true; /* nobody need say that it got them */
+        say(&g, AUTH, N_AUTH);
+        say(&g, m, 100);
+        say(&g, m, 100);
+        CHECK_EQ_INT(g.n_got, N_AUTH + 200);
+        CHECK_EQ_INT(g.n_breaches, 0);
+        say_with(&g, m, 100, 1);
+        turn(&g);
+        CHECK_EQ_STR(g.why, "a descriptor, where none belongs");
 }
 
 TEST_MAIN({"messages, byte by byte", test_pieces}, {"all at once", test_together},
@@ -326,4 +411,6 @@ TEST_MAIN({"messages, byte by byte", test_pieces}, {"all at once", test_together
           {"no message", test_garbage}, {"17 descriptors, and 64", test_too_many_fds},
           {"20 descriptors, two at a time", test_many_fds_in_pieces},
           {"a handshake without an end", test_endless_handshake},
-          {"a descriptor in the handshake", test_early_fd})
+          {"a descriptor in the handshake", test_early_fd}, {"what the reader drops", test_dropped},
+          {"one after the other", test_one_at_a_time},
+          {"descriptors where none belong", test_no_fds})
