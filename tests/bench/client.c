@@ -14,10 +14,15 @@ static const struct workload {
         const char *name, *words;
         workload_fn *fn;
 } workloads[] = {
-        {"call", "BYTES:IN-FLIGHT", work_call},      {"fd", "", work_fd},
-        {"driver", "METHOD:IN-FLIGHT", work_driver}, {"connect", "", work_connect},
-        {"fanout", "RECEIVERS", work_fanout},        {"match", "KIND:RULES", work_match},
-        {"connections", "", work_connections},       {"rules", "KIND", work_rules},
+        {"call", "BYTES:IN-FLIGHT", work_call},
+        {"fd", "", work_fd},
+        {"driver", "METHOD:IN-FLIGHT", work_driver},
+        {"connect", "", work_connect},
+        {"fanout", "RECEIVERS", work_fanout},
+        {"match", "KIND:RULES", work_match},
+        {"connections", "", work_connections},
+        {"rules", "KIND", work_rules},
+        {"start", "", work_start},
 };
 
 void report(const char *row, const char *metric, double value) {
