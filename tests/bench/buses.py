@@ -143,7 +143,9 @@ class DbusBroker(Bus):
                         "--machine-id", "0" * 31 + "1", "--max-bytes", str(2 ** 31),
                         "--max-fds", "100000", "--max-matches", "1000000",
                         "--max-objects", "1000000"], pass_fds=[theirs.fileno()])
-        self.controller = Client(ours, fds=True, say_hello=False)
+        identity = str(os.geteuid()).encode().hex()
+        self.controller = Client(ours, fds=True, say_hello=False,
+                                 mechanism=f"AUTH EXTERNAL {identity}".encode())
         self.add_listener()
 
     def add_listener(self):
