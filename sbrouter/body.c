@@ -330,16 +330,23 @@ static void walk_init(struct walk *w, const char *signature, size_t n_signature,
         enter_signature(w, signature, n_signature);
 }
 
-int body_validate(const char *signature, size_t n_signature, const void *data, size_t n,
-                  bool big_endian, uint32_t n_fds) {
+/* Apart, for a walk is five pages of stack, each of which is touched when it is entered. */
+static __attribute__((noinline)) int validate(const char *signature, size_t n_signature,
+                                              const void *data, size_t n, bool big_endian,
+                                              uint32_t n_fds) {
         struct walk w _uninitialized_;
 
-        if (n_signature == 0)
-                return n == 0 ? 0 : BODY_E_TRAILING;
         walk_init(&w, signature, n_signature, data, n, big_endian);
         w.n_fds = n_fds;
         TRY(walk(&w));
         return w.at == n ? 0 : BODY_E_TRAILING;
+}
+
+int body_validate(const char *signature, size_t n_signature, const void *data, size_t n,
+                  bool big_endian, uint32_t n_fds) {
+        if (n_signature == 0)
+                return n == 0 ? 0 : BODY_E_TRAILING;
+        return validate(signature, n_signature, data, n, big_endian, n_fds);
 }
 
 int body_validate_variant(const void *data, size_t n, size_t offset, bool big_endian,

@@ -94,7 +94,7 @@ static int collect_fds(struct connection *c, struct msghdr *mh) {
  * c may be dead then.
  */
 static int receive(struct connection *c, struct iovec *iov, size_t n_iov, size_t *ret_n) {
-        union fd_control ctl;
+        union fd_control ctl _uninitialized_;
         struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n_iov};
         ssize_t k;
 

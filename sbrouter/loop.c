@@ -73,7 +73,7 @@ static int hand_out(struct epoll_event *events, int n) {
 
 int loop_run(struct loop *l, int (*turn)(void *self), void *self) {
         while (!l->stop) {
-                struct epoll_event events[EVENTS_PER_TURN];
+                struct epoll_event events[EVENTS_PER_TURN] _uninitialized_;
                 int n, r, timeout = turn(self);
 
                 if (timeout < -1)

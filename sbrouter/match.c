@@ -276,8 +276,13 @@ int match_each(struct router *r, struct connection *sender, const struct message
                 [MATCH_BY_SENDER] = search_sender,
                 [MATCH_BY_NOTHING] = search_rest,
         };
-        struct search s = {.r = r, .sender = sender, .m = m, .fn = fn, .self = self};
+        struct search s _uninitialized_; /* its args are large, and filled when they are asked for */
 
+        s.r = r;
+        s.sender = sender;
+        s.m = m;
+        s.fn = fn;
+        s.self = self;
         message_args(m, &s.args);
         r->stamp++;
         for (size_t i = 0; i < ELEMENTSOF(files); i++) {

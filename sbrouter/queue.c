@@ -255,6 +255,7 @@ static void attach_fds(struct msghdr *mh, union fd_control *ctl, const struct fd
         struct cmsghdr *cm;
 
         assert(l->n <= LIMIT_MESSAGE_FDS);
+        *ctl = (union fd_control){0};
         mh->msg_control = ctl->buf;
         mh->msg_controllen = CMSG_SPACE(l->n * sizeof(int));
         cm = CMSG_FIRSTHDR(mh);
@@ -287,8 +288,8 @@ static void consume(struct queue *q, struct queue_pool *p, size_t n) {
 
 int queue_flush(struct queue *q, struct queue_pool *p, int fd) {
         while (q->head) {
-                struct iovec iov[IOV_PER_SEND];
-                union fd_control ctl = {0};
+                struct iovec iov[IOV_PER_SEND] _uninitialized_;
+                union fd_control ctl _uninitialized_;
                 struct msghdr mh = {.msg_iov = iov};
                 size_t want;
                 ssize_t n;

@@ -183,7 +183,7 @@ static int admit(struct router *r, struct connection *c, struct connection *rece
 static int unicast(struct router *r, struct connection *c, const struct message *m,
                    struct blob *blob, struct fd_list *fds) {
         struct connection *receiver = router_lookup(r, m->destination.s, m->destination.n);
-        struct parcel parcel;
+        struct parcel parcel _uninitialized_;
         int v;
 
         if (!receiver)
@@ -274,7 +274,7 @@ static int route(struct router *r, struct connection *c, const struct message *m
 int route_message(struct router *r, struct connection *c, const uint8_t *data,
                   const struct message_frame *frame, struct blob *blob) {
         _cleanup_(fd_list_unrefp) struct fd_list *fds = NULL;
-        struct message m;
+        struct message m _uninitialized_;
         int v;
 
         v = message_parse(data, frame->n, &m);

@@ -17,6 +17,7 @@ from rig.router import GUEST, VM, Client, Supervised  # noqa: E402
 CONNECTIONS = 2000
 QUEUE_BYTES = 1 << 30  # a fifth is for one sender: 128 bodies of 1 MiB
 VSOCK_PORT = 7919
+LOCAL_CID = 1  # VMADDR_CID_LOCAL
 
 DBUS_DAEMON_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -142,7 +143,9 @@ class DbusBroker(Bus):
                         "--machine-id", "0" * 31 + "1", "--max-bytes", str(2 ** 31),
                         "--max-fds", "100000", "--max-matches", "1000000",
                         "--max-objects", "1000000"], pass_fds=[theirs.fileno()])
-        self.controller = Client(ours, fds=True, say_hello=False)
+        identity = str(os.geteuid()).encode().hex()
+        self.controller = Client(ours, fds=True, say_hello=False,
+                                 mechanism=f"AUTH EXTERNAL {identity}".encode())
         self.add_listener()
 
     def add_listener(self):
@@ -178,7 +181,7 @@ def has_vsock():
             server.bind((socket.VMADDR_CID_ANY, VSOCK_PORT))
             server.listen(1)
             client.settimeout(2)
-            client.connect((1, VSOCK_PORT))
+            client.connect((LOCAL_CID, VSOCK_PORT))
             return True
     except OSError:
         return False
@@ -189,9 +192,14 @@ class VsockRelay(Bus):
 
     def __init__(self, build, directory):
         super().__init__("relay", directory)
-        self.address = f"vsock:1:{VSOCK_PORT}"
+        self.address = f"vsock:{LOCAL_CID}:{VSOCK_PORT}"
         self.start([os.path.join(build, "tests", "bench", "relay"), f"vsock:{VSOCK_PORT}"])
-        wait_for("the relay", lambda: "vsock" in self.process.name or self.process.running())
+        wait_for("the relay", self.is_up)
+
+    def is_up(self):
+        assert self.process.running(), f"{self.name}: {self.process.log()}"
+        with socket.socket(socket.AF_VSOCK) as s:
+            return s.connect_ex((LOCAL_CID, VSOCK_PORT)) == 0
 
 
 class VsockSbrouter(Bus):
@@ -200,7 +208,7 @@ class VsockSbrouter(Bus):
     def __init__(self, build, directory):
         super().__init__("sbrouter", directory)
         source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        self.address = f"vsock:1:{VSOCK_PORT}"
+        self.address = f"vsock:{LOCAL_CID}:{VSOCK_PORT}"
         self.supervised = Supervised(build, directory, source, VM)
         self.process = self.supervised.process
         with socket.socket(socket.AF_VSOCK) as s:

@@ -71,8 +71,6 @@ static void pair_open(struct pair *p, const struct bench *b, uint32_t n_bytes) {
 
         stream_open(&p->caller, &b->target, ROLE_CALLER, cap);
         stream_open(&p->callee, &b->target, ROLE_CALLEE, cap);
-        if (b->target.is_relay)
-                (void)usleep(20000); /* until it has made a pair of them */
         call.destination = p->callee.name;
         answer.destination = p->caller.name;
         template_init(&p->call, &call, body, n);

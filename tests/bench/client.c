@@ -14,10 +14,15 @@ static const struct workload {
         const char *name, *words;
         workload_fn *fn;
 } workloads[] = {
-        {"call", "BYTES:IN-FLIGHT", work_call},      {"fd", "", work_fd},
-        {"driver", "METHOD:IN-FLIGHT", work_driver}, {"connect", "", work_connect},
-        {"fanout", "RECEIVERS", work_fanout},        {"match", "KIND:RULES", work_match},
-        {"connections", "", work_connections},       {"rules", "KIND", work_rules},
+        {"call", "BYTES:IN-FLIGHT", work_call},
+        {"fd", "", work_fd},
+        {"driver", "METHOD:IN-FLIGHT", work_driver},
+        {"connect", "", work_connect},
+        {"fanout", "RECEIVERS", work_fanout},
+        {"match", "KIND:RULES", work_match},
+        {"connections", "", work_connections},
+        {"rules", "KIND", work_rules},
+        {"start", "", work_start},
 };
 
 void report(const char *row, const char *metric, double value) {
@@ -49,22 +54,65 @@ unsigned number(const char *word) {
         unsigned long v = word ? strtoul(word, &end, 10) : 0;
 
         errno = EINVAL;
-        if (!word || *end || end == word || v == 0 || v > UINT32_MAX)
-                if (!word || strcmp(word, "0") != 0)
-                        fail("not a number: %s", word ? word : "(nothing)");
+        if (!word || *word < '0' || *word > '9' || *end || v > UINT32_MAX)
+                fail("not a number: %s", word ? word : "(nothing)");
         return (unsigned)v;
 }
 
+static void add_process(struct bench *b, const char *pid) {
+        if (b->bus.n == ELEMENTSOF(b->bus.pids))
+                fail("more than %zu processes", ELEMENTSOF(b->bus.pids));
+        b->bus.pids[b->bus.n++] = (pid_t)number(pid);
+}
+
+static void set_seconds(struct bench *b, const char *seconds) {
+        b->seconds = atof(seconds);
+}
+
+static void set_relay(struct bench *b, _unused_ const char *value) {
+        b->target.is_relay = true;
+}
+
+static void set_stepwise(struct bench *b, _unused_ const char *value) {
+        b->target.stepwise = true;
+}
+
+static void set_one_by_one(struct bench *b, _unused_ const char *value) {
+        b->target.one_by_one = true;
+}
+
+#define OPTIONS "p:t:rs1"
+
+static const struct option_row {
+        char letter;
+        const char *help;
+        void (*set)(struct bench *b, const char *value);
+} option_rows[] = {
+        {'p', "PID      a process of the bus; may be repeated", add_process},
+        {'t', "SECONDS  per measurement (0.3)", set_seconds},
+        {'r', "         it is the relay", set_relay},
+        {'s', "         authenticate step by step", set_stepwise},
+        {'1', "         one send per message", set_one_by_one},
+};
+
 static void usage(void) {
-        (void)fprintf(stderr,
-                      "client [-p PID]... [-t SECONDS] [-r] [-s] [-1] ADDRESS WORKLOAD...\n"
-                      "  ADDRESS  unix:path=PATH or vsock:CID:PORT\n"
-                      "  -p  a process of the bus   -t  per measurement   -r  it is the relay\n"
-                      "  -s  authenticate step by step   -1  one send per message\n");
+        (void)fprintf(stderr, "client [OPTION...] ADDRESS WORKLOAD...\n"
+                              "  ADDRESS  unix:path=PATH or vsock:CID:PORT\n");
+        for (size_t i = 0; i < ELEMENTSOF(option_rows); i++)
+                (void)fprintf(stderr, "  -%c %s\n", option_rows[i].letter, option_rows[i].help);
         for (size_t i = 0; i < ELEMENTSOF(workloads); i++)
                 (void)fprintf(stderr, "  %s%s%s\n", workloads[i].name,
                               workloads[i].words[0] ? ":" : "", workloads[i].words);
         exit(2);
+}
+
+static void set_option(struct bench *b, int letter, const char *value) {
+        for (size_t i = 0; i < ELEMENTSOF(option_rows); i++)
+                if (option_rows[i].letter == letter) {
+                        option_rows[i].set(b, value);
+                        return;
+                }
+        usage();
 }
 
 static void work(const struct bench *b, char *text) {
@@ -76,12 +124,6 @@ static void work(const struct bench *b, char *text) {
                         return;
                 }
         usage();
-}
-
-static void add_process(struct bench *b, const char *pid) {
-        if (b->bus.n == ELEMENTSOF(b->bus.pids))
-                fail("more than %zu processes", ELEMENTSOF(b->bus.pids));
-        b->bus.pids[b->bus.n++] = (pid_t)number(pid);
 }
 
 static void raise_fd_limit(void) {
@@ -97,26 +139,8 @@ int main(int argc, char **argv) {
         struct bench b = {.seconds = 0.3};
         int o;
 
-        while ((o = getopt(argc, argv, "p:t:rs1")) != -1)
-                switch (o) {
-                case 'p':
-                        add_process(&b, optarg);
-                        break;
-                case 't':
-                        b.seconds = atof(optarg);
-                        break;
-                case 'r':
-                        b.target.is_relay = true;
-                        break;
-                case 's':
-                        b.target.stepwise = true;
-                        break;
-                case '1':
-                        b.target.one_by_one = true;
-                        break;
-                default:
-                        usage();
-                }
+        while ((o = getopt(argc, argv, OPTIONS)) != -1)
+                set_option(&b, o, optarg);
         if (argc - optind < 2)
                 usage();
         raise_fd_limit();

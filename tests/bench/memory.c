@@ -27,6 +27,11 @@ static void report_each(const char *row, struct memory before, struct memory aft
         report(row, "each", (double)(after.anonymous_kib - before.anonymous_kib) / n);
 }
 
+void work_start(const struct bench *b, const char *first, const char *second) {
+        (void)first, (void)second;
+        (void)settled(b, "start");
+}
+
 void work_connections(const struct bench *b, const char *first, const char *second) {
         struct stream *s = calloc(CONNECTIONS, sizeof(*s));
         struct memory start, some = {0};

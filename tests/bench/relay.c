@@ -5,7 +5,8 @@
  * it costs is what the kernel asks for carrying the bytes.
  *
  * The first byte of a stream is its role (stream.h): a caller and the next callee get each
- * other's messages, an echo its own, every subscriber those of an emitter.
+ * other's messages, an echo its own, every subscriber those of an emitter.  Whose role others
+ * depend on is told that it has it.
  */
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -137,7 +138,7 @@ static bool take_role(struct relay *r, struct end *e) {
                 e->next = r->subscribers;
                 r->subscribers = e;
         }
-        return true;
+        return e->role == ROLE_ECHO || send(e->fd, &e->role, 1, MSG_NOSIGNAL) == 1;
 }
 
 /* Bytes of the whole messages at the start of what was read. */

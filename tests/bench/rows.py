@@ -26,6 +26,7 @@ class Group(typing.NamedTuple):
     work: tuple
     rows: tuple
     unless: tuple = ()  # buses that cannot do it
+    beside: bool = False  # another bus of the same program runs, too
 
 
 def call_row(n_bytes, window, target=None, how="call"):
@@ -79,11 +80,14 @@ GROUPS = [
     *(match_group(kind) for kind in KINDS),
     Group("memory", "apart", (), ("connections",), (
         memory("connections:0", "at start, private", 350, "private"),
+        memory("connections:0", "at start, of no file", None, "anonymous"),
         memory("connections:100", "100 idle connections, private", None, "private"),
         memory("connections:1000", "1000 idle connections, private", None, "private"),
         memory("connections:closed", "the same, closed again", None, "private"),
         memory("connections:100", "an idle connection, of 100", 1),
         memory("connections:1000", "an idle connection, of 1000", 1)), ("relay",)),
+    Group("memory", "apart", (), ("start",), (
+        memory("start", "at start beside another, private", None, "private"),), ("relay",), True),
     *(Group("memory", "apart", (), (f"rules:{kind}",), (
         memory(f"rules:{kind}:10000", f"10 000 rules on {KINDS[kind]}, private", None, "private"),
         memory(f"rules:{kind}:10000", f"a rule on {KINDS[kind]}", 0.3)), ("relay",))

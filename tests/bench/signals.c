@@ -106,7 +106,6 @@ void work_fanout(const struct bench *b, const char *receivers, const char *secon
         emitter.on_message = on_nothing;
         crowd_open(&crowd, b, n);
         template_init(&t, &w, body, crowd.arrivals.n_body);
-        (void)usleep(50000); /* until the relay knows them all */
         crowd.arrivals.n = 0;
         span = span_begin(b);
         for (;;) {

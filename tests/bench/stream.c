@@ -162,6 +162,8 @@ void stream_open(struct stream *s, const struct target *target, enum role role, 
                 fail("out of memory");
         if (target->is_relay) {
                 send_all(s->fd, &byte, 1);
+                if (role != ROLE_ECHO && recv(s->fd, &byte, 1, MSG_WAITALL) != 1)
+                        fail("the relay does not take %c", role);
                 return;
         }
         template_driver(&hello, "Hello", NULL, -1);

@@ -15,7 +15,7 @@
 #define STREAM_SMALL (16u << 10) /* read buffers */
 #define STREAM_LARGE (1u << 20)
 
-/* What a stream is told to be to the relay, which knows no names. */
+/* What a stream is to the relay, which knows no names; it says the byte again, but for an echo. */
 enum role {
         ROLE_CALLER = 'a', /* gets what the next callee sends, and the other way round */
         ROLE_CALLEE = 'b',

@@ -75,13 +75,15 @@ def lines(header, rows):
 
 def time_table(rows, samples, buses, reference):
     """CPU of the bus in microseconds per operation, and how it compares."""
-    header = ["µs of CPU per operation", *buses, f"sbrouter/{reference}", "by the clock", "target"]
+    header = ["µs of CPU per operation", *buses, f"sbrouter/{reference}", "by the clock",
+              f"relay/{reference}", "target"]
     body = []
     for row in rows:
         target = "" if row.target is None else f"{row.target:g}"
         body.append([row.label, *(figure(samples.median(bus, row.key, "cpu")) for bus in buses),
                      ratio(samples.ratios("sbrouter", reference, row.key, "cpu")),
                      ratio(samples.ratios("sbrouter", reference, row.key, "wall")).split(" ")[0],
+                     ratio(samples.ratios("relay", reference, row.key, "cpu")).split(" ")[0],
                      target])
     return lines(header, body)
 

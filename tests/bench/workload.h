@@ -36,11 +36,11 @@ void report(const char *row, const char *metric, double value);
  */
 typedef void workload_fn(const struct bench *b, const char *first, const char *second);
 
-workload_fn work_call, work_fd;           /* calls.c */
-workload_fn work_driver;                  /* driver.c */
-workload_fn work_connect;                 /* driver.c */
-workload_fn work_fanout, work_match;      /* signals.c */
-workload_fn work_connections, work_rules; /* memory.c */
+workload_fn work_call, work_fd;                       /* calls.c */
+workload_fn work_driver;                              /* driver.c */
+workload_fn work_connect;                             /* driver.c */
+workload_fn work_fanout, work_match;                  /* signals.c */
+workload_fn work_start, work_connections, work_rules; /* memory.c */
 
 /* Rule i of a kind, as work_match() and work_rules() install them. */
 #define RULE_BYTES 256u

@@ -40,7 +40,7 @@ def test_rows(env):
             assert metric not in ("cpu", "wall") or float(value) > 0, line
     assert expected(env) <= found, expected(env) - found
     table = [line for line in done.stdout.splitlines() if line.startswith("| signal to ")]
-    assert len(table) == 4 and all(line.count("|") == 7 for line in table), done.stdout
+    assert len(table) == 4 and all(line.count("|") == 8 for line in table), done.stdout
 
 
 def test_refused(env):
