@@ -77,6 +77,7 @@ struct connection {
         unsigned n_fds;
 
         struct queue out;
+        uint64_t read_at; /* ms: when it last took some of that, or had nothing to take */
         uint32_t serial; /* of what the driver sent to it */
 
         uint64_t stamp; /* the last broadcast it was considered for */

@@ -64,6 +64,7 @@ struct router {
 
         struct queue_pool pool;
         size_t lent;                /* unread bytes in all queues that their senders answer for */
+        bool no_room;               /* a message was refused because of that, in this turn */
         struct connection *lagging; /* a peer of ours that was seen far behind, or NULL */
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */
