@@ -72,7 +72,8 @@ struct connection *connection_free(struct connection *c) {
                 if (!list_empty(&c->half_open))
                         c->listener->n_half_open--;
         }
-        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->backlog, &c->watching, &c->link};
+        struct list *links[] = {&c->half_open, &c->dirty,    &c->dying,
+                                &c->backlog,   &c->watching, &c->link};
         for (size_t i = 0; i < ELEMENTSOF(links); i++)
                 list_remove(links[i]);
         driver_forget(c);

@@ -95,7 +95,7 @@ int router_unregister(struct router *r, struct connection *c);
 struct connection *router_by_id(struct router *r, uint64_t id);
 struct connection *router_lookup(struct router *r, const char *name, size_t n);
 
-/* Whether sbportal (or the supervisor) has so much to read that guests must not cause more of it. */
+/* Whether sbportal (or the supervisor) has so much to read that guests must not cause more. */
 bool router_peer_lags(struct router *r);
 
 /* Whether a line that a guest caused may be logged now; counts what may not. */

@@ -94,8 +94,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         if (whole.dead) /* it may be closed before or after the last that it did */
                 return 0;
         assert(whole.names == cut.names && whole.matches == cut.matches &&
-               whole.calls == cut.calls && whole.held == cut.held &&
-               whole.replies == cut.replies && whole.lent == 0 && cut.lent == 0);
+               whole.calls == cut.calls && whole.held == cut.held && whole.replies == cut.replies &&
+               whole.lent == 0 && cut.lent == 0);
         for (unsigned i = 0; i < BUS_CLIENTS; i++)
                 assert(whole.heard[i] == cut.heard[i]);
         return 0;

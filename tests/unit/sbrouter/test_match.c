@@ -268,7 +268,7 @@ static const struct {
         {"eavesdrop='true',destination='own.one'", ":1.2", false, false},
         {"eavesdrop='true',destination='not.owned'", "not.owned", true, true},
         {"eavesdrop='true',destination='org.freedesktop.DBus'", "org.freedesktop.DBus", true, true},
-        {"eavesdrop='true'", NULL, true, false}, /* what is for all comes by the index */
+        {"eavesdrop='true'", NULL, true, false},   /* what is for all comes by the index */
         {"eavesdrop='true'", ":1.3", true, false}, /* it is the receiver */
 };
 
@@ -287,7 +287,8 @@ static void test_watching(void) {
 
                 CHECK_EQ_INT(match_add(&b.router, c, parse(watching[i].rule)), 0);
                 c->is_monitor = true;
-                CHECK_EQ_INT(match_watches(&b.router, c, b.c[0], receiver, &m), watching[i].monitor);
+                CHECK_EQ_INT(match_watches(&b.router, c, b.c[0], receiver, &m),
+                             watching[i].monitor);
                 c->is_monitor = false;
                 CHECK_EQ_INT(match_watches(&b.router, c, b.c[0], receiver, &m),
                              watching[i].eavesdropper);
