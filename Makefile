@@ -152,6 +152,12 @@ soak: packages-check ## SOAK_ROUNDS reboots and kills of a VM, and documents, on
 	@$(MAKE) --no-print-directory tests deb
 	@tests/vm/soak.py $(O) $(SOAK_ROUNDS)
 
+SOAK_SECONDS ?= 3600
+.PHONY: soak-router
+soak-router: packages-check ## clients of the router that come and go, for SOAK_SECONDS
+	@$(MAKE) --no-print-directory tests
+	@SIDEBUS_SOAK_SECONDS=$(SOAK_SECONDS) SIDEBUS_TEST_PATIENCE=$$(($(SOAK_SECONDS) / 30 + 1)) tests/run $(O) router_soak
+
 # --- how fast the router is, beside other buses ------------------------------------------------------
 BENCH ?=
 .PHONY: bench

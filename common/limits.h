@@ -33,6 +33,7 @@
 #define LIMIT_BUS_BYTES        268435456u /* 256 MiB: of all unfinished and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
 #define LIMIT_LENT_BYTES       134217728u /* 128 MiB: of those, unread messages from one client to another; one of the largest */
 #define LIMIT_LENT_SURE        65536u     /* of them a receiver gets these though the bus is full of others': an ordinary call */
+#define LIMIT_STALL_SECONDS    10u        /* who has read nothing for so long while there is no room for others' is closed: it hangs */
 #define LIMIT_TURN_MESSAGES    1024u     /* of one connection before the others' turn: a message to one receiver takes below 1 us, */
 #define LIMIT_TURN_SLOW        8u        /* and as many of these are a broadcast or a call to the bus: the slowest takes 1 ms */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself, and any message before Hello: names and match rules are below 2 KiB */

@@ -37,7 +37,7 @@ enum {
         IPC_LISTEN_CID = 2,    /* AF_VSOCK: peers other than cid are closed before a byte is read */
         IPC_LISTEN_OWNER = 4,  /* SO_PEERCRED must be our own uid (tools of the person, daemons) */
         IPC_LISTEN_FDS = 8,    /* descriptors may be negotiated (AF_UNIX only) */
-        IPC_LISTEN_DEBUG = 16, /* its clients may watch everybody's messages and ask for statistics */
+        IPC_LISTEN_DEBUG = 16, /* its clients may watch all messages, and ask for statistics */
         IPC_LISTEN_ALL = 31,
 };
 

@@ -58,7 +58,8 @@ struct connection *connection_free(struct connection *c) {
                 if (!list_empty(&c->half_open))
                         c->listener->n_half_open--;
         }
-        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->backlog, &c->watching, &c->link};
+        struct list *links[] = {&c->half_open, &c->dirty,    &c->dying,
+                                &c->backlog,   &c->watching, &c->link};
         for (size_t i = 0; i < ELEMENTSOF(links); i++)
                 list_remove(links[i]);
         driver_forget(c);
@@ -98,7 +99,11 @@ void connection_breach(struct connection *c, const char *what) {
 
 static int append_packet(struct connection *c, const struct packet *p) {
         size_t n_copied = p->blob ? 0 : p->n_body;
-        int v = shares_add(&c->out.shares, p->charge, p->n_header + p->n_body);
+        int v;
+
+        if (c->out.bytes == 0)
+                c->read_at = c->router->loop.now;
+        v = shares_add(&c->out.shares, p->charge, p->n_header + p->n_body);
         uint8_t *out;
 
         if (v < 0)
@@ -142,8 +147,11 @@ static bool is_full(const struct connection *c, const struct packet *p) {
 static bool is_bus_full(const struct connection *c, const struct packet *p) {
         size_t n = p->n_header + p->n_body;
 
-        return p->charge != 0 && c->router->lent + n > LIMIT_LENT_BYTES &&
-               c->out.shares.lent + n > LIMIT_LENT_SURE;
+        if (p->charge == 0 || c->router->lent + n <= LIMIT_LENT_BYTES ||
+            c->out.shares.lent + n <= LIMIT_LENT_SURE)
+                return false;
+        c->router->no_room = true;
+        return true;
 }
 
 int connection_send(struct connection *c, const struct packet *p) {
@@ -172,10 +180,12 @@ static int send_raw(struct connection *c, const void *data, size_t n) {
 }
 
 int connection_drain(struct connection *c) {
-        size_t lent = c->out.shares.lent;
+        size_t bytes = c->out.bytes, lent = c->out.shares.lent;
         int v = queue_flush(&c->out, &c->router->pool, c->source.fd);
 
         c->router->lent -= lent - c->out.shares.lent;
+        if (c->out.bytes < bytes)
+                c->read_at = c->router->loop.now;
         return v;
 }
 

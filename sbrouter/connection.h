@@ -32,7 +32,7 @@ enum connection_stage {
 };
 
 enum {
-        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, the sender's share of them, or LIMIT_LENT_BYTES */
+        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, the sender's share, or LIMIT_LENT_BYTES */
         CONNECTION_E_FULL_FDS, /* LIMIT_QUEUE_FDS */
         CONNECTION_E_NO_FDS,   /* did not negotiate descriptors */
         CONNECTION_E_TOO_LONG, /* LIMIT_GATE_BYTES, to sbportal */
@@ -58,7 +58,7 @@ struct connection {
         bool vsock;   /* it came by AF_VSOCK; */
         uint32_t n_probes; /* and so often it was asked whether it is there: liveness.c */
         bool portal;  /* sbportal's: may own the portal's names on the VM bus */
-        bool may_debug; /* came by IPC_LISTEN_DEBUG: may watch others, and ask for statistics */
+        bool may_debug;  /* came by IPC_LISTEN_DEBUG: may watch others, and ask for statistics */
         bool is_monitor; /* it only watches: no name, and nothing to say */
         struct credentials credentials;
         struct sasl sasl;
@@ -79,13 +79,14 @@ struct connection {
         unsigned n_fds;
 
         struct queue out;
+        uint64_t read_at; /* ms: when it last took some of that, or had nothing to take */
         uint32_t serial; /* of what the driver sent to it */
 
         uint64_t stamp; /* the last broadcast it was considered for */
         struct list names, matches, calls, serves, held;
         unsigned n_names, n_matches, n_calls, n_held;
-        unsigned n_eavesdrop;  /* of its rules, those that let it watch */
-        struct list watching;  /* on router->watchers: it sees what is for others, too */
+        unsigned n_eavesdrop; /* of its rules, those that let it watch */
+        struct list watching; /* on router->watchers: it sees what is for others, too */
 };
 
 /* What one message looks like on its way out; everything is borrowed. */
@@ -111,7 +112,8 @@ void connection_breach(struct connection *c, const char *what);
  * Queues p for the end of the turn.  What others send counts against its sender, and
  * one sender gets at most a fifth of LIMIT_QUEUE_BYTES; what is already queued
  * counts, not p, so one message of any legal size passes (to sbportal: of
- * LIMIT_GATE_BYTES) unless the bus is full of others' unread ones.  0 (also when c is dead), CONNECTION_E_*, or -ENOMEM.
+ * LIMIT_GATE_BYTES) unless the bus is full of others' unread ones.  0 (also when c is dead),
+ * CONNECTION_E_*, or -ENOMEM.
  */
 int connection_send(struct connection *c, const struct packet *p);
 /* A longer message is read in place instead of being copied twice. */

@@ -263,7 +263,8 @@ const struct driver_method driver_methods[] = {
         {BUS, "GetId", "", "s", ASK, get_id},
         {BUS, "GetConnectionCredentials", "s", "a{sv}", ASK, driver_get_credentials},
         {DBUS_INTERFACE_PROPERTIES, "Get", "ss", "v", DRIVER_QUESTION, driver_property_get},
-        {DBUS_INTERFACE_PROPERTIES, "GetAll", "s", "a{sv}", DRIVER_QUESTION, driver_property_get_all},
+        {DBUS_INTERFACE_PROPERTIES, "GetAll", "s", "a{sv}", DRIVER_QUESTION,
+         driver_property_get_all},
         {DBUS_INTERFACE_PROPERTIES, "Set", "ssv", "", 0, driver_property_set},
         {DBUS_INTERFACE_INTROSPECTABLE, "Introspect", "", "s", ASK, driver_introspect},
         {DBUS_INTERFACE_PEER, "GetMachineId", "", "s", ASK, get_machine_id},
@@ -273,6 +274,7 @@ const struct driver_method driver_methods[] = {
          driver_get_connection_stats},
         {STATS, "GetAllMatchRules", "", "a{sas}", DRIVER_DEBUG | DRIVER_QUESTION,
          driver_get_all_match_rules},
-        {DBUS_INTERFACE_MONITORING, "BecomeMonitor", "asu", "", DRIVER_DEBUG, driver_become_monitor},
+        {DBUS_INTERFACE_MONITORING, "BecomeMonitor", "asu", "", DRIVER_DEBUG,
+         driver_become_monitor},
         {0},
 };

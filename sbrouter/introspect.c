@@ -109,7 +109,7 @@ static const struct property {
         const char *name;
         const char *const *strings;
         size_t n;
-        bool debug; /* empty for who did not come by a debug socket: what it lists is refused there */
+        bool debug; /* empty for who may not debug: what it lists is refused there */
 } properties[] = {
         {"Features", features, ELEMENTSOF(features), false},
         {"Interfaces", interfaces, ELEMENTSOF(interfaces), true},
@@ -135,7 +135,8 @@ static const struct property *find_property(const char *name) {
         return NULL;
 }
 
-static bool append_property(struct driver_call *call, DBusMessageIter *it, const struct property *p) {
+static bool append_property(struct driver_call *call, DBusMessageIter *it,
+                            const struct property *p) {
         size_t n = p->debug && !call->c->may_debug ? 0 : p->n;
         DBusMessageIter variant, array;
 
@@ -179,7 +180,8 @@ int driver_property_get(struct driver_call *call) {
         return append_property(call, &it, p) ? 0 : -ENOMEM;
 }
 
-static bool append_entry(struct driver_call *call, DBusMessageIter *dict, const struct property *p) {
+static bool append_entry(struct driver_call *call, DBusMessageIter *dict,
+                         const struct property *p) {
         DBusMessageIter entry;
 
         return dbus_message_iter_open_container(dict, DBUS_TYPE_DICT_ENTRY, NULL, &entry) &&

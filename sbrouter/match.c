@@ -147,7 +147,8 @@ void match_remove_all(struct router *r, struct connection *c) {
                 unfile(r, LIST_OWNER(c->matches.next, struct match, owned));
 }
 
-void match_list(struct connection *c, void (*fn)(void *self, const struct match_rule *rule), void *self) {
+void match_list(struct connection *c, void (*fn)(void *self, const struct match_rule *rule),
+                void *self) {
         LIST_FOREACH(l, &c->matches)
                 fn(self, LIST_OWNER(l, struct match, owned)->rule);
 }

@@ -54,7 +54,8 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
 int match_remove(struct router *r, struct connection *c, const struct match_rule *rule);
 void match_remove_all(struct router *r, struct connection *c);
 /* Each of c's rules, the oldest first. */
-void match_list(struct connection *c, void (*fn)(void *self, const struct match_rule *rule), void *self);
+void match_list(struct connection *c, void (*fn)(void *self, const struct match_rule *rule),
+                void *self);
 
 /*
  * Calls fn once for each connection with a rule that fits m, from sender or (NULL)

@@ -236,6 +236,11 @@ static void enforce_total(struct router *r) {
 
         if (c)
                 connection_breach(c, "the bus is out of room, and it holds the most of it");
+        c = r->no_room ? holder_that_hangs(r) : NULL;
+        if (c)
+                connection_breach(c,
+                                  "others have no room, and it does not read what was sent to it");
+        r->no_room = false;
 }
 
 /* A connection that goes makes output for others, and that may end more of them. */

@@ -71,6 +71,7 @@ struct router {
 
         struct queue_pool pool;
         size_t lent;                /* unread bytes in all queues that their senders answer for */
+        bool no_room;               /* a message was refused because of that, in this turn */
         struct connection *lagging; /* a peer of ours that was seen far behind, or NULL */
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */
@@ -101,7 +102,7 @@ int router_unregister(struct router *r, struct connection *c);
 struct connection *router_by_id(struct router *r, uint64_t id);
 struct connection *router_lookup(struct router *r, const char *name, size_t n);
 
-/* Whether sbportal (or the supervisor) has so much to read that guests must not cause more of it. */
+/* Whether sbportal (or the supervisor) has so much to read that guests must not cause more. */
 bool router_peer_lags(struct router *r);
 
 /* Whether a line that a guest caused may be logged now; counts what may not. */

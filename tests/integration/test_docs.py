@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Pages that state what a table states must state the same."""
 
+import glob
 import os
 import re
 import subprocess
@@ -70,3 +71,24 @@ def test_options_in_pages(env):
             page = f.read()
         missing = [o for o in options if "Fl Fl " + o not in page]
         assert not missing, f"{program}.8 does not name {missing}"
+
+
+def test_conformance_page(_):
+    """docs/CONFORMANCE.md: every file and every test that it names exists, and so does every bus method"""
+    with open(os.path.join(SOURCE, "docs/CONFORMANCE.md"), encoding="utf-8") as f:
+        page = f.read()
+    tests = os.path.join(SOURCE, "tests")
+    there = {os.path.basename(path)[:-2] for kind in ("unit", "fuzz")
+             for path in glob.glob(os.path.join(tests, kind, "sbrouter", "*.c"))}
+    for path in glob.glob(os.path.join(tests, "integration", "test_router*.py")):
+        with open(path, encoding="utf-8") as f:
+            there.update(re.findall(r"^def (test_\w+)", f.read(), re.MULTILINE))
+    named = set(re.findall(r"`((?:test|fuzz)_\w+)`", page))
+    assert len(named) > 50 and not named - there, named - there
+    files = set(re.findall(r"`(\w+\.c)`", page))
+    missing = {name for name in files if not os.path.exists(os.path.join(SOURCE, "sbrouter", name))}
+    assert len(files) > 10 and not missing, missing
+    with open(os.path.join(SOURCE, "sbrouter/driver_methods.c"), encoding="utf-8") as f:
+        methods = re.findall(r'^ +\{BUS, "(\w+)"', f.read(), re.MULTILINE)
+    unsaid = [m for m in methods if m.replace("GetConnection", "") not in page and m != "ReloadConfig"]
+    assert len(methods) > 15 and not unsaid, unsaid

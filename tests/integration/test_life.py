@@ -13,6 +13,7 @@ import time
 from rig import boundaries, linux, processes
 from rig.guest import FILE_CHOOSER, GLib, GuestClient, pump
 from rig.processes import sanitized, wait_for
+from rig.router import Client
 from rig.session import DESKTOP, HostSession
 from rig.sidebus import in_namespace, left_behind
 
@@ -168,13 +169,22 @@ def test_command_line_wins(env):
 
 
 def test_debug_sockets(env):
-    """--debug-access: the VM bus and the private bus answer tools on the host"""
+    """--debug-access: the VM bus and the private bus answer tools on the host, and can be watched; only there"""
+    bus, monitoring = "org.freedesktop.DBus", "org.freedesktop.DBus.Monitoring"
+    everything = GLib.Variant("(asu)", ([], 0))
     for name, service in (("vm.sock", "org.freedesktop.portal.Desktop"),
                           ("private.sock", "org.freedesktop.portal.Documents")):
         address = "unix:path=" + os.path.join(env.sidebus.debug, name)
         client = env.closing(GuestClient(address))
-        assert client.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
-                           GLib.Variant("(s)", (service,)), destination="org.freedesktop.DBus")[0]
+        assert client.call("/org/freedesktop/DBus", bus, "NameHasOwner",
+                           GLib.Variant("(s)", (service,)), destination=bus)[0]
+        watcher = env.closing(Client(os.path.join(env.sidebus.debug, name)))
+        assert watcher.ask("BecomeMonitor", everything, interface=monitoring) == ()
+        client.call("/org/freedesktop/DBus", bus, "GetId", None, destination=bus)
+        while watcher.message().get_member() != "GetId":
+            pass
+    guest = env.closing(Client(env.sidebus.listen))
+    assert guest.ask("BecomeMonitor", everything, interface=monitoring) == bus + ".Error.AccessDenied"
 
 
 def test_ready_status(env):

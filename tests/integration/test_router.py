@@ -281,6 +281,21 @@ def test_call_and_answer(env):
         assert reply.get_sender() == callee.name and reply.get_body().equal(body), size
 
 
+def test_no_owner(env):
+    """to a name without an owner: which error, by the flags; none for who wants no answer"""
+    c = client(env, bus(env))
+    for name in ("t.Nobody", ":1.4711"):
+        for flags, error in ((0, "ServiceUnknown"), (2, "NameHasNoOwner"), (4, "ServiceUnknown")):
+            answer = c.ask("M", interface="t.T", destination=name,
+                           patch=lambda data, f=flags: data[:2] + bytes([f]) + data[3:])
+            assert answer == ERROR + error, (name, flags, answer)
+        for flags in (1, 3):
+            data = call("/", "t.T", "M", destination=name, serial=c.next_serial())
+            c.send(data[:2] + bytes([flags]) + data[3:])
+            c.send(call("/", BUS + ".Peer", "Ping", serial=9999))
+            assert c.message().get_reply_serial() == 9999, flags
+
+
 def test_callee_leaves(env):
     """who waits for a client that leaves is told so, once"""
     router = bus(env)

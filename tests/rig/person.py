@@ -105,7 +105,7 @@ def _become(user, groups, root, argv):
     linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGTERM)
     os.chdir(user.pw_dir)
     keep = ("PATH", "LANG", "LC_ALL", "TERM", "NO_COLOR", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-            "SIDEBUS_TEST_PATIENCE")
+            "SIDEBUS_TEST_PATIENCE", "SIDEBUS_SOAK_SECONDS")
     env = {name: os.environ[name] for name in keep if name in os.environ}
     env.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name, SHELL="/bin/sh",
                SIDEBUS_TEST_ROOT=root)

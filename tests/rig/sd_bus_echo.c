@@ -2,8 +2,8 @@
 /*
  * An sd-bus service, and a caller, for the tests of the router with other people's libraries.
  *
- *   sd_bus_echo ADDRESS NAME          owns NAME; t.Echo.Echo(s) returns its argument and emits Said(s)
- *   sd_bus_echo ADDRESS NAME TEXT     calls that method of NAME, and prints what comes back and is said
+ *   sd_bus_echo ADDRESS NAME       owns NAME; t.Echo.Echo(s) returns its argument, emits Said(s)
+ *   sd_bus_echo ADDRESS NAME TEXT  calls that, and prints what comes back and what is said
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -59,7 +59,8 @@ static int call(sd_bus *bus, const char *name, const char *text) {
         int r = sd_bus_match_signal(bus, NULL, name, "/echo", "t.Echo", "Said", on_said, &said);
 
         if (r >= 0)
-                r = sd_bus_call_method(bus, name, "/echo", "t.Echo", "Echo", NULL, &reply, "s", text);
+                r = sd_bus_call_method(bus, name, "/echo", "t.Echo", "Echo", NULL, &reply, "s",
+                                       text);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "s", &back);
         if (r >= 0)

@@ -235,5 +235,99 @@ static void test_bus_limit(void) {
         bus_done(&b);
 }
 
+/* --- who watches ----------------------------------------------------------------------------- */
+
+/* A signal from client 0 (":1.1"), as it is in the rules below. */
+static struct message signal_to(const char *destination) {
+        struct message m = {
+                .type = MESSAGE_SIGNAL,
+                .path = {"/a", 2},
+                .interface = {"a.b", 3},
+                .member = {"M", 1},
+                .signature = {"", 0},
+        };
+
+        if (destination)
+                m.destination = (struct message_string){destination, (uint32_t)strlen(destination)};
+        return m;
+}
+
+static const struct {
+        const char *rule, *destination;
+        bool monitor, eavesdropper; /* whether it is seen by client 2, if that is one */
+} watching[] = {
+        {"member='M'", ":1.2", true, false}, /* no eavesdrop='true' */
+        {"eavesdrop='true',member='M'", ":1.2", true, true},
+        {"eavesdrop='false',member='M'", ":1.2", true, false},
+        {"eavesdrop='true',member='N'", ":1.2", false, false},
+        {"eavesdrop='true',sender=':1.1'", ":1.2", true, true},
+        {"eavesdrop='true',sender=':1.2'", ":1.2", false, false},
+        {"eavesdrop='true',sender='own.one'", ":1.2", true, true},
+        {"eavesdrop='true',destination=':1.2'", "own.two", true, true},
+        {"eavesdrop='true',destination='own.two'", ":1.2", true, true},
+        {"eavesdrop='true',destination='own.one'", ":1.2", false, false},
+        {"eavesdrop='true',destination='not.owned'", "not.owned", true, true},
+        {"eavesdrop='true',destination='org.freedesktop.DBus'", "org.freedesktop.DBus", true, true},
+        {"eavesdrop='true'", NULL, true, false},   /* what is for all comes by the index */
+        {"eavesdrop='true'", ":1.3", true, false}, /* it is the receiver */
+};
+
+static void test_watching(void) {
+        uint32_t answer;
+        struct bus b;
+
+        bus_init(&b, ROUTER_STANDALONE);
+        struct connection *c = b.c[2];
+        CHECK_EQ_INT(name_request(&b.router, b.c[0], "own.one", 0, &answer), 0);
+        CHECK_EQ_INT(name_request(&b.router, b.c[1], "own.two", 0, &answer), 0);
+        for (size_t i = 0; i < ELEMENTSOF(watching); i++) {
+                const char *to = watching[i].destination;
+                struct message m = signal_to(to);
+                struct connection *receiver = to ? router_lookup(&b.router, to, strlen(to)) : NULL;
+
+                CHECK_EQ_INT(match_add(&b.router, c, parse(watching[i].rule)), 0);
+                c->is_monitor = true;
+                CHECK_EQ_INT(match_watches(&b.router, c, b.c[0], receiver, &m),
+                             watching[i].monitor);
+                c->is_monitor = false;
+                CHECK_EQ_INT(match_watches(&b.router, c, b.c[0], receiver, &m),
+                             watching[i].eavesdropper);
+                match_remove_all(&b.router, c);
+        }
+        c->is_monitor = true; /* without a rule: everything */
+        struct message any = signal_to("not.owned");
+        CHECK(match_watches(&b.router, c, NULL, NULL, &any));
+        c->is_monitor = false;
+        bus_leave(&b, 0);
+        bus_leave(&b, 1);
+        bus_done(&b);
+}
+
+/* A rule makes a watcher of who came by a debug socket, as long as it has one. */
+static void test_watchers(void) {
+        struct match_rule *rule;
+        struct bus b;
+
+        bus_init(&b, ROUTER_STANDALONE);
+        CHECK_EQ_INT(match_add(&b.router, b.c[0], parse("eavesdrop='true'")), 0);
+        CHECK(list_empty(&b.router.watchers));
+        b.c[1]->may_debug = true;
+        CHECK_EQ_INT(match_add(&b.router, b.c[1], parse("eavesdrop='false'")), 0);
+        CHECK(list_empty(&b.router.watchers));
+        for (unsigned i = 0; i < 2; i++)
+                CHECK_EQ_INT(match_add(&b.router, b.c[1], parse("eavesdrop='true'")), 0);
+        rule = parse("eavesdrop='true'");
+        for (unsigned left = 2; left > 0; left--) {
+                CHECK(!list_empty(&b.router.watchers));
+                CHECK_EQ_INT(match_remove(&b.router, b.c[1], rule), 0);
+        }
+        CHECK(list_empty(&b.router.watchers));
+        match_rule_free(rule);
+        bus_leave(&b, 0);
+        bus_leave(&b, 1);
+        bus_done(&b);
+}
+
 TEST_MAIN({"the index agrees with a walk over all rules", test_model},
-          {"limit and removal", test_limit}, {"limit of the bus", test_bus_limit})
+          {"limit and removal", test_limit}, {"limit of the bus", test_bus_limit},
+          {"what a monitor and an eavesdropper see", test_watching}, {"who watches", test_watchers})

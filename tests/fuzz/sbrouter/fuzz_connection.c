@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A stream of messages to the bus: however it is cut into reads, everybody gets as many
+ * bytes, and the bus ends in the same state.  The first byte says how the second time is cut.
+ */
+#include "sbrouter/connection.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "common/log.h"
+#include "tests/unit/sbrouter/bus.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+struct outcome {
+        bool dead, monitor;
+        unsigned names, matches, calls, held;
+        size_t replies, lent;
+        size_t heard[BUS_CLIENTS]; /* bytes */
+};
+
+/* A turn of the router, without its waiting. */
+static void turn(struct bus *b) {
+        struct connection *c = b->c[0];
+        int v = c->dead ? 0 : c->source.fn(&c->source, EPOLLIN);
+
+        assert(v == 0);
+        while (!list_empty(&c->backlog) && !c->dead) {
+                v = connection_work(c);
+                assert(v == 0);
+        }
+}
+
+static void listen_to(struct bus *b, struct outcome *o) {
+        static uint8_t buf[65536];
+
+        for (unsigned i = 0; i < BUS_CLIENTS; i++) {
+                ssize_t n;
+                int v = connection_flush(b->c[i]);
+
+                assert(v == 0);
+                while ((n = recv(b->ends[i], buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+                        o->heard[i] += (size_t)n;
+        }
+}
+
+static void say(struct bus *b, const uint8_t *data, size_t n, struct outcome *o) {
+        ssize_t k = n > 0 ? send(b->ends[0], data, n, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+
+        assert(k == (ssize_t)n);
+        /* One read may leave a message that the next turn takes. */
+        for (unsigned i = 0; i < 3; i++)
+                turn(b);
+        listen_to(b, o);
+}
+
+static void play(const uint8_t *data, size_t n, size_t step, struct outcome *o) {
+        struct bus b;
+
+        *o = (struct outcome){0};
+        bus_init(&b, ROUTER_STANDALONE);
+        b.c[0]->may_debug = true;
+        b.c[0]->stage = CONNECTION_MESSAGES;
+        for (size_t at = 0; at < n && !b.c[0]->dead; at += step)
+                say(&b, data + at, n - at < step ? n - at : step, o);
+        o->dead = b.c[0]->dead;
+        o->monitor = b.c[0]->is_monitor;
+        o->names = b.c[0]->n_names;
+        o->matches = b.c[0]->n_matches;
+        o->calls = b.c[0]->n_calls;
+        o->held = b.c[0]->n_held;
+        o->replies = b.router.replies.n;
+        o->lent = b.router.lent;
+        for (unsigned i = 1; i < BUS_CLIENTS; i++)
+                bus_leave(&b, i);
+        bus_leave(&b, 0);
+        bus_done(&b);
+}
+
+static void quiet(int priority _unused_, const char *line _unused_) {
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+        struct outcome whole, cut;
+
+        if (n < 2 || n > 16384)
+                return 0;
+        log_set_sink(quiet);
+        play(data + 1, n - 1, n, &whole);
+        play(data + 1, n - 1, data[0] % 64 ? data[0] % 64u : 1 + data[0] / 64u, &cut);
+        assert(whole.dead == cut.dead && whole.monitor == cut.monitor);
+        if (whole.dead) /* it may be closed before or after the last that it did */
+                return 0;
+        assert(whole.names == cut.names && whole.matches == cut.matches &&
+               whole.calls == cut.calls && whole.held == cut.held && whole.replies == cut.replies &&
+               whole.lent == 0 && cut.lent == 0);
+        for (unsigned i = 0; i < BUS_CLIENTS; i++)
+                assert(whole.heard[i] == cut.heard[i]);
+        return 0;
+}
