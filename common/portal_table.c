@@ -48,6 +48,10 @@ bool portal_opens_window(const struct portal_method *m) {
         return m->kind == PORTAL_IS_REQUEST || m->window;
 }
 
+bool portal_shows_notification(const struct portal_method *m) {
+        return m->args[0].role == PORTAL_NOTIFICATION_ID && m->options[0].name;
+}
+
 const struct portal_interface *portal_find_short_name(const char *name) {
         for (size_t i = 0; i < portal_n_interfaces; i++)
                 if (strcmp(strrchr(portal_interfaces[i].name, '.') + 1, name) == 0)

@@ -184,6 +184,8 @@ extern const size_t portal_n_properties;
 
 /* Whether the person gets a window by it. */
 bool portal_opens_window(const struct portal_method *m);
+/* Or a notification: its id is given, and what it says. */
+bool portal_shows_notification(const struct portal_method *m);
 
 /* NULL when it is not in the table. */
 const struct portal_interface *portal_find_interface(const char *interface);

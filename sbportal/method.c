@@ -74,13 +74,8 @@ static int answered_with(int reply) {
 
 /* --- what a call is checked for and rebuilt to ------------------------------------------------ */
 
-/* What shows a notification: its id is given, and what it says. */
-static bool notifies(const struct portal_method *m) {
-        return find_role(m->args, PORTAL_NOTIFICATION_ID) && m->options[0].name;
-}
-
 static int admit(struct call *c) {
-        int r = notifies(c->method) ? flood_admit(&c->t->flood, c->client, clock_usec()) : 0;
+        int r = portal_shows_notification(c->method) ? flood_admit(&c->t->flood, c->client, clock_usec()) : 0;
 
         if (r <= 0)
                 return r;

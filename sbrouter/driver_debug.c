@@ -78,8 +78,7 @@ int driver_become_monitor(struct driver_call *call) {
         return v;
 }
 
-/* --- statistics, under the names that dbus-daemon gives them
- * ------------------------------------------ */
+/* --- statistics, under the names that dbus-daemon gives them --------------------------------- */
 
 struct number {
         const char *key;

@@ -10,8 +10,8 @@
 
 #include <systemd/sd-bus.h>
 
-#include "common/bucket.h"
 #include "common/limits.h"
+#include "sbsupervisor/crowd.h"
 #include "sbsupervisor/documents.h"
 #include "sbsupervisor/host.h"
 #include "sbsupervisor/host_version.h"
@@ -36,7 +36,7 @@ struct gate {
         struct request *requests[LIMIT_REQUESTS_VM];
         struct session *sessions[LIMIT_SESSIONS_VM];
         struct host_versions versions;
-        struct bucket dialogs, shown; /* how many more of them, and of notifications */
+        struct crowd crowd;
         struct notifications notifications;
         struct spool spool;
         unsigned n_forwarded;              /* calls under way that are no requests */

@@ -9,13 +9,13 @@
 
 #include "common/call_stub.h"
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/escape.h"
 #include "common/log.h"
 #include "common/portal_rebuild.h"
 #include "sbsupervisor/answer.h"
 #include "sbsupervisor/argument.h"
 #include "sbsupervisor/ask.h"
+#include "sbsupervisor/crowd.h"
 #include "sbsupervisor/document_call.h"
 #include "sbsupervisor/export.h"
 #include "sbsupervisor/gate.h"
@@ -277,38 +277,16 @@ static int new_host_call(struct request *r, sd_bus_message **ret) {
         return host_version_new_call(r->gate->host, i, i->name, r->method->member, ret);
 }
 
-static bool is_new_notification(const struct portal_method *m) {
-        return m->args[0].role == PORTAL_NOTIFICATION_ID && m->options[0].name;
-}
-
 /* From the first word of it on, a button may be pressed; who takes it away wants no more of it. */
 static int note_notification(struct request *r) {
         struct notifications *n = &r->gate->notifications;
 
         if (!r->notification)
                 return 0;
-        if (is_new_notification(r->method))
+        if (portal_shows_notification(r->method))
                 return notifications_issue(n, r->notification);
         notifications_withdraw(n, r->notification);
         return 0;
-}
-
-/* What a person is bothered with by r, how often that may be, and what is said of more; or NULL. */
-static struct bucket *find_turns(const struct request *r, struct bucket_rate *ret_rate,
-                                 const char **ret_flood) {
-        const struct config *c = r->gate->config;
-
-        if (portal_opens_window(r->method)) {
-                *ret_rate = bucket_per_minute(c->dialogs_per_minute);
-                *ret_flood = "The VM has opened too many dialogs in the last minute";
-                return &r->gate->dialogs;
-        }
-        if (is_new_notification(r->method)) {
-                *ret_rate = bucket_per_minute(c->notifications_per_minute);
-                *ret_flood = "The VM has sent too many notifications in the last minute";
-                return &r->gate->shown;
-        }
-        return NULL;
 }
 
 /* What is about the VM's own documents is none of the host portal's business. */
@@ -322,22 +300,20 @@ static int answer_here(struct request *r) {
 /* What is over is refused before files are copied for it; only what is really shown counts. */
 static int call_host(struct request *r) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        const char *culprit = NULL, *flood = NULL;
-        struct bucket_rate rate = {0};
-        struct bucket *turns = find_turns(r, &rate, &flood);
+        const char *culprit = NULL, *flood;
         int e;
 
         if (r->method->kind == PORTAL_AT_GATE)
                 return answer_here(r);
-        if (turns && !bucket_has(turns, &rate, clock_usec()))
+        flood = crowd_in_a_minute(r->gate, r->method);
+        if (flood)
                 return fail_flood(r, flood);
         e = new_host_call(r, &m);
         if (e >= 0)
                 e = argument_write(r, m, &culprit);
         if (e != 0)
                 return fail_rebuild(r, e, culprit);
-        if (turns)
-                bucket_spend(turns, &rate, clock_usec());
+        crowd_seen(r->gate, r->method);
         e = keep_stub(r);
         if (e >= 0)
                 e = note_notification(r);
@@ -432,23 +408,6 @@ static int learn_version(struct request *r) {
                      : 0;
 }
 
-static unsigned count(const struct gate *g, enum portal_kind kind) {
-        unsigned n = 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(g->requests); i++)
-                n += g->requests[i] && g->requests[i]->method->kind == kind;
-        return n;
-}
-
-/* NULL, or of what the VM has too many open; the two together leave room for plain calls. */
-static const char *find_crowd(const struct gate *g, const struct portal_method *m) {
-        if (m->kind == PORTAL_IS_REQUEST && count(g, m->kind) >= g->config->dialogs)
-                return "The VM has too many dialogs open";
-        if (m->kind == PORTAL_LASTS && count(g, m->kind) >= LIMIT_LASTING_VM)
-                return "The VM has too many requests in force";
-        return NULL;
-}
-
 static int refuse_flood(struct gate *g, const struct portal_method *m, sd_bus_message *call,
                         const char *what) {
         log_flood(g, m, what);
@@ -457,7 +416,7 @@ static int refuse_flood(struct gate *g, const struct portal_method *m, sd_bus_me
 
 int request_start(struct gate *g, const struct portal_method *method, sd_bus_message *call) {
         enum portal_policy policy = policy_decide(g->policy, method);
-        const char *crowd = policy == PORTAL_DENY ? NULL : find_crowd(g, method);
+        const char *crowd = policy == PORTAL_DENY ? NULL : crowd_at_once(g, method);
         struct request *r;
         int e;
 

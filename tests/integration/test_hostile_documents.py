@@ -62,7 +62,7 @@ def plant(share):
     """Symlinks to wherever a guest might want; their names."""
     secret = share.secret
     targets = [secret, os.path.dirname(secret), b"../secret/id_rsa", b"../secret", b"..", b"/",
-               b"../shared/../secret/id_rsa", b"/proc/self/root" + secret, b"/proc/self/cwd",
+               b"../beside/../secret/id_rsa", b"/proc/self/root" + secret, b"/proc/self/cwd",
                b"/proc/self/fd/0", b"/proc/self/environ", b"/dev/null", b"/etc/passwd", b"harmless",
                b"self", b"nowhere", b"./" * 1000 + b"harmless", b"a" * 255, b"/" * 4000,
                os.fsencode(share.sidebus.documents), os.fsencode(share.sidebus.file("rt")),

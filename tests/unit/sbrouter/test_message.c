@@ -297,8 +297,7 @@ static void test_required(void) {
                 }
 }
 
-/* --- lengths and padding
- * -------------------------------------------------------------------------- */
+/* --- lengths and padding --------------------------------------------------------------------- */
 
 static void test_form(void) {
         struct message m;
@@ -401,8 +400,7 @@ static void test_every_byte(void) {
                         CHECK(verdicts & 1u << e);
 }
 
-/* --- the stamped header
- * ------------------------------------------------------------------------------ */
+/* --- the stamped header ---------------------------------------------------------------------- */
 
 static size_t stamp(const struct message *m, const char *sender, unsigned drop, struct wire *out) {
         size_t n_sender = sender ? strlen(sender) : 0, max = message_stamp_max(m, n_sender);
