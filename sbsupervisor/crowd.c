@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbsupervisor/crowd.h"
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/portal_table.h"
 #include "sbsupervisor/config.h"

@@ -22,7 +22,8 @@ ALL = (GUEST, ROUTER, GATE, IPC, HOST_PORTAL, PRIVATE_BUS, DOCUMENTS, VMM, CONFI
 
 # Where the input of each fuzzer comes from: tests/fuzz/DIR/fuzz_NAME.c.
 FUZZERS = {
-    "address": CONFIGURATION, "body": GUEST, "dbus_name": GUEST, "driver": GUEST, "dropin": HOST,
+    "address": CONFIGURATION, "body": GUEST, "connection": GUEST, "dbus_name": GUEST,
+    "driver": GUEST, "dropin": HOST,
     "escape": GUEST, "greeting": GUEST, "guest_path": ROUTER, "handle": ROUTER, "icon_check": GATE,
     "ini": CONFIGURATION, "inlet": GATE, "ipc_recv": IPC, "markup": GATE, "match_rule": GUEST,
     "message": GUEST,
