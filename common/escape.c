@@ -114,7 +114,10 @@ static bool is_deceptive(uint32_t c) {
         return false;
 }
 
-static char *make_harmless(const char *in, size_t max, bool lines) {
+enum { LINES = 1, BYTES = 2 };
+
+/* LINES: they end.  BYTES: what is no UTF-8 stays, but for C1 controls. */
+static char *make_harmless(const char *in, size_t max, unsigned keep) {
         const unsigned char *p = (const unsigned char *)in;
         size_t left = strlen(in), o = 0;
         char *out = malloc((left < max ? left : max) + 1);
@@ -125,17 +128,17 @@ static char *make_harmless(const char *in, size_t max, bool lines) {
                 uint32_t c = 0;
                 size_t k = utf8_decode(p, left, &c);
                 size_t step = k ? k : 1;
-                bool stays = lines && c == '\n';
+                bool stays = k ? keep & LINES && c == '\n' : keep & BYTES && *p >= 0xa0;
 
-                if (c == '\t' || (c == '\n' && !lines))
+                if (c == '\t' || (c == '\n' && !(keep & LINES)))
                         c = ' ';
-                if (k && (stays || !is_deceptive(c))) {
-                        if (k > max - o)
+                if (stays || (k && !is_deceptive(c))) {
+                        if (step > max - o)
                                 break;
-                        memcpy(out + o, p, k);
+                        memcpy(out + o, p, step);
                         if (c == ' ')
                                 out[o] = ' ';
-                        o += k;
+                        o += step;
                 }
                 p += step;
                 left -= step;
@@ -145,11 +148,15 @@ static char *make_harmless(const char *in, size_t max, bool lines) {
 }
 
 char *escape_display(const char *in, size_t max) {
-        return make_harmless(in, max, false);
+        return make_harmless(in, max, 0);
 }
 
 char *escape_lines(const char *in, size_t max) {
-        return make_harmless(in, max, true);
+        return make_harmless(in, max, LINES);
+}
+
+char *escape_name(const char *in, size_t max) {
+        return make_harmless(in, max, BYTES);
 }
 
 static int hex_value(char c) {

@@ -30,6 +30,9 @@ char *escape_display(const char *in, size_t max);
 /* The same for text of several lines: newlines stay. */
 char *escape_lines(const char *in, size_t max);
 
+/* Of a file's name, which is any bytes: as escape_display(), but what is no UTF-8 stays. */
+char *escape_name(const char *in, size_t max);
+
 /*
  * The path of a file URI (RFC 8089): "file:///p", "file://localhost/p",
  * "file:/p", percent-decoded.  No query, no fragment, no NUL, absolute; as in GLib

@@ -65,7 +65,7 @@ static int rebuild_name(struct portal_rebuild *rb, const char *type, sd_bus_mess
 
         if (r != 0)
                 return r;
-        name = escape_display(s.data, BASENAME_BYTES + 1);
+        name = escape_name(s.data, BASENAME_BYTES + 1);
         if (!name)
                 return -ENOMEM;
         return is_basename(name) ? append_placed(rb, p, type, name) : PORTAL_REBUILD_E_VALUE;

@@ -150,7 +150,7 @@ def test_responses(env):
               results(session_handle=GLib.Variant("s", PATH)),
               results(choices=GLib.Variant("s", "x")), results(choices=GLib.Variant("a(ss)", [
                   ("x" * 10000, SECRET_TEXT * 1000)])),
-              results(current_filter=GLib.Variant("(sa(us))", ("x", [(9, SECRET_TEXT)] * 1000))),
+              results(current_filter=GLib.Variant("(sa(us))", ("x", [(9, SECRET_TEXT)] * 1025))),
               results(x=nested(20)), results(**{f"k{n}": nested(1) for n in range(2000)}),
               results(x=GLib.Variant("s", "x" * (20 << 20)))]
     before = world.sidebus.exported()

@@ -161,6 +161,22 @@ static void test_uri_unescape(void) {
         CHECK(!uri_unescape("%00", 3));
 }
 
+static void test_name(void) {
+        static const char *const rows[][2] = {
+                {"two \xff.txt", "two \xff.txt"},
+                {"inv\xe2\x80\xae" "fdp.exe", "invfdp.exe"},
+                {"a\nb\tc\x1b[31m", "a b c[31m"},
+                {"\x9b" "31m\xa0\xe2\x80", "31m\xa0\xe2"},
+                {"z\xe2\x80\x8bw\xc3\xa4", "zw\xc3\xa4"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                _cleanup_free_ char *s = escape_name(rows[i][0], 255);
+
+                CHECK_EQ_STR(s, rows[i][1]);
+        }
+}
+
 static void test_uri_to_ascii(void) {
         static const char *const rows[][2] = {
                 {"https://example.org/a%20b?c=d#e", "https://example.org/a%20b?c=d#e"},
@@ -183,5 +199,5 @@ TEST_MAIN({"log: every byte", test_log_bytes}, {"log: cut to size", test_log_cut
           {"display: cut at a character", test_display_boundary}, {"uri to path", test_uri_to_path},
           {"uri to path: refused", test_uri_to_path_refused},
           {"uri: round trip of every byte", test_uri_round_trip}, {"uri escape", test_uri_escape},
-          {"an IRI as a URI", test_uri_to_ascii},
+          {"a file's name", test_name}, {"an IRI as a URI", test_uri_to_ascii},
           {"uri unescape", test_uri_unescape})
