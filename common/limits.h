@@ -37,6 +37,7 @@
 #define LIMIT_TURN_MESSAGES    1024u     /* of one connection before the others' turn: a message to one receiver takes below 1 us, */
 #define LIMIT_TURN_SLOW        8u        /* and as many of these are a broadcast or a call to the bus: the slowest takes 1 ms */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself, and any message before Hello: names and match rules are below 2 KiB */
+#define LIMIT_VSOCK_BUFFER_MAX 524288u   /* what that can become: liveness.c adds a byte at each probe */
 #define LIMIT_VSOCK_BUFFER     262144u   /* bytes of one vsock stream that we have not read: the kernel's own value */
 #define LIMIT_PROBE_SECONDS    5u        /* between two looks whether a VM knows its streams: it does not boot faster */
 #define LIMIT_ROUTER_FDS       4096u     /* RLIMIT_NOFILE: all connections, and some full queues of descriptors */

@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/escape.h"
+#include "common/limits.h"
 #include "common/log.h"
 
 union socket_address {
@@ -121,6 +122,15 @@ static int bind_unix(int fd, const struct address *a) {
         return log_error_errno(errno, "cannot listen on %s", ESCAPED(a->path));
 }
 
+/* Accepted streams inherit it: how much of what a guest sends the kernel keeps for us, at most. */
+static int bound_buffers(int fd) {
+        uint64_t max = LIMIT_VSOCK_BUFFER_MAX;
+
+        return setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE, &max, sizeof(max)) < 0
+                       ? log_error_errno(errno, "cannot bound a vsock stream's buffer")
+                       : 0;
+}
+
 static int bind_vsock(int fd, const struct address *a) {
         struct address any = *a;
         union socket_address sa;
@@ -169,6 +179,8 @@ int listen_address(const struct address *a, int backlog, int shared_dir) {
         if (fd < 0)
                 return log_no_socket(a, fd);
         r = a->kind == ADDRESS_UNIX ? bind_unix(fd, a) : bind_vsock(fd, a);
+        if (r >= 0 && a->kind == ADDRESS_VSOCK)
+                r = bound_buffers(fd);
         if (r < 0)
                 return r;
         if (listen(fd, backlog) < 0) {

@@ -11,16 +11,15 @@
 
 /*
  * Each time one byte more: it is said only when it is another size, and a smaller one would
- * break the promise on which bytes are on their way.
+ * break the promise on which bytes are on their way.  The most it can be is the listener's to
+ * say (common/listen.c): whoever takes this process over cannot make a guest's bytes fill the host.
  */
 static int say_buffer_size(struct connection *c) {
-        static const int options[] = {SO_VM_SOCKETS_BUFFER_MAX_SIZE, SO_VM_SOCKETS_BUFFER_SIZE};
         uint64_t size = LIMIT_VSOCK_BUFFER + ++c->n_probes;
 
-        for (size_t i = 0; i < ELEMENTSOF(options); i++)
-                if (setsockopt(c->source.fd, AF_VSOCK, options[i], &size, sizeof(size)) < 0)
-                        return -errno;
-        return 0;
+        return setsockopt(c->source.fd, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof(size)) < 0
+                       ? -errno
+                       : 0;
 }
 
 void liveness_expect(struct router *r) {

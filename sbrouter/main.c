@@ -146,11 +146,15 @@ static int parse(int argc, char **argv, struct arguments *args) {
 static int run(const struct arguments *args) {
         struct router router;
         int v = router_init(&router);
+        char waived[64];
 
         if (v < 0)
                 log_error_errno(v, "cannot start");
         else if (args->standalone)
                 v = standalone_start(&router, args->listen, args->n_listen, &args->limits);
+        if (args->standalone && args->waived)
+                log_warning("without these layers of the sandbox: %s",
+                            sandbox_layer_names(args->waived, waived, sizeof(waived)));
         if (v == 0)
                 v = sandbox_enclose(&router_profile, args->waived, args->place);
         if (v == 0)

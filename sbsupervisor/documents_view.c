@@ -55,6 +55,10 @@ static int make(const struct privop_view *view, struct privop_namespaces *ret) {
                                        "(sysctl user.max_*_namespaces, "
                                        "kernel.unprivileged_userns_clone=1, or "
                                        "kernel.apparmor_restrict_unprivileged_userns=0)");
+        if (r == -ETIMEDOUT)
+                return log_error_errno(r, "a file system that is mounted below /run, /tmp, your home or "
+                                          "your runtime directory does not answer: unmount it "
+                                          "(findmnt lists them, fusermount3 -uz PATH lets go of one)");
         return r < 0 ? log_error_errno(r, "cannot make the documents namespace") : 0;
 }
 
@@ -65,6 +69,18 @@ static char *real_path(const char *path) {
         return real || errno == ENOMEM ? real : strdup(path);
 }
 
+/* Whether it is the runtime directory, or holds something that has to stay. */
+static bool is_in_view(const struct privop_view *v, const char *dir) {
+        size_t n = strlen(dir);
+
+        if (v->runtime_dir && strcmp(v->runtime_dir, dir) == 0)
+                return true;
+        for (unsigned i = 0; i < v->n_keep; i++)
+                if (v->keep[i] && strncmp(v->keep[i], dir, n) == 0 && v->keep[i][n] == '/')
+                        return true;
+        return false;
+}
+
 int documents_view_open(struct documents_view *v, const struct config *c, sd_bus *session) {
         const char *given = getenv("XDG_RUNTIME_DIR"), *agent = getenv("SSH_AUTH_SOCK");
         _cleanup_free_ char *run = real_path(c->runtime_dir), *state = real_path(c->state_dir);
@@ -73,6 +89,7 @@ int documents_view_open(struct documents_view *v, const struct config *c, sd_bus
                 .runtime_dir = runtime_dir, .home = getenv("HOME"), .keep = {run, state}, .n_keep = 2};
         _cleanup_free_ char *gvfs = NULL;
         struct sockaddr_un bus;
+        char usual[32];
         int r = run && state ? 0 : -ENOMEM;
 
         if (r == 0 && runtime_dir) {
@@ -85,6 +102,10 @@ int documents_view_open(struct documents_view *v, const struct config *c, sd_bus
                 view.hide[view.n_hide++] = bus.sun_path;
         if (agent && agent[0] == '/')
                 view.hide[view.n_hide++] = agent;
+        /* Where a login's own sockets are, whatever directory this process was given. */
+        (void)snprintf(usual, sizeof(usual), "/run/user/%u", geteuid());
+        if (!is_in_view(&view, usual))
+                view.hide[view.n_hide++] = usual;
         return make(&view, &v->namespaces);
 }
 

@@ -12,6 +12,12 @@
 
 #define STEP_MS 5
 
+bool orphans_exist(void) {
+        siginfo_t si;
+
+        return waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 /* Reaps what has ended; false when there is nobody left. */
 static bool reap(void) {
         pid_t pid;

@@ -66,7 +66,7 @@ struct privop_view {
         const char *runtime_dir; /* the person's: all of it, but keep[]; NULL: there is none */
         const char *home;        /* NULL: not known */
         const char *keep[PRIVOP_MAX_VIEW]; /* directories where nothing is covered */
-        const char *hide[PRIVOP_MAX_VIEW]; /* sockets, wherever they are */
+        const char *hide[PRIVOP_MAX_VIEW]; /* sockets, and directories of some, wherever they are */
         unsigned n_keep, n_hide;           /* all paths are absolute */
 };
 

@@ -42,8 +42,8 @@ static const char *const of_sockets[] = {"/tmp/.X11-unix", "/tmp/.ICE-unix"};
 struct cover {
         const struct privop_view *view;
         int keep[PRIVOP_MAX_VIEW]; /* O_PATH of view->keep; -1: it is not there */
-        struct stat keep_st[PRIVOP_MAX_VIEW];
-        dev_t device; /* that is searched; what is mounted on it, as a person's stick, is not */
+        struct statx keep_st[PRIVOP_MAX_VIEW];
+        struct statx device; /* that is searched; what is mounted on it, as a person's stick, is not */
         unsigned n_seen;
 };
 
@@ -89,12 +89,22 @@ static const char *below(const char *path, const char *dir) {
         return strncmp(path, dir, n) == 0 && path[n] == '/' && path[n + 1] ? path + n + 1 : NULL;
 }
 
+/* Asks no file system: one that somebody has mounted there may not answer. */
+static int identify(int fd, struct statx *ret) {
+        return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
+                     STATX_TYPE | STATX_INO, ret);
+}
+
+static bool is_same_device(const struct statx *a, const struct statx *b) {
+        return a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
+}
+
 static int open_kept(struct cover *c) {
         for (size_t i = 0; i < c->view->n_keep; i++) {
                 c->keep[i] = open(c->view->keep[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
                 if (c->keep[i] < 0 && errno != ENOENT && errno != ENOTDIR && errno != EACCES)
                         return -errno;
-                if (c->keep[i] >= 0 && fstat(c->keep[i], &c->keep_st[i]) < 0)
+                if (c->keep[i] >= 0 && identify(c->keep[i], &c->keep_st[i]) < 0)
                         return -errno;
         }
         return 0;
@@ -150,10 +160,10 @@ static int cover_runtime_dir(const struct cover *c) {
 /* --- what else is found -------------------------------------------------------------------------
  */
 
-static bool is_kept(const struct cover *c, const struct stat *st) {
+static bool is_kept(const struct cover *c, const struct statx *st) {
         for (size_t i = 0; i < c->view->n_keep; i++)
-                if (c->keep[i] >= 0 && c->keep_st[i].st_dev == st->st_dev &&
-                    c->keep_st[i].st_ino == st->st_ino)
+                if (c->keep[i] >= 0 && is_same_device(&c->keep_st[i], st) &&
+                    c->keep_st[i].stx_ino == st->stx_ino)
                         return true;
         return false;
 }
@@ -173,16 +183,17 @@ static int search_directory(struct cover *c, int path_fd, unsigned depth) {
 
 static int look_at(struct cover *c, int dir, const struct dirent *e, unsigned depth) {
         _cleanup_close_ int fd = -1;
-        struct stat st;
+        struct statx st;
 
         if (e->d_type != DT_SOCK && e->d_type != DT_DIR && e->d_type != DT_UNKNOWN)
                 return 0;
         fd = openat(dir, e->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &st) < 0)
+        if (fd < 0 || identify(fd, &st) < 0)
                 return 0; /* it went away, or is closed to us */
-        if (S_ISSOCK(st.st_mode))
+        if (S_ISSOCK(st.stx_mode))
                 return cover_socket(fd);
-        if (!S_ISDIR(st.st_mode) || depth == 0 || st.st_dev != c->device || is_kept(c, &st))
+        if (!S_ISDIR(st.stx_mode) || depth == 0 || !is_same_device(&st, &c->device) ||
+            is_kept(c, &st))
                 return 0;
         return search_directory(c, fd, depth - 1);
 }
@@ -207,15 +218,13 @@ static int search(struct cover *c, int take_dir, unsigned depth) {
 
 static int cover_below(struct cover *c, int home, const char *path, unsigned depth) {
         int fd = openat(home, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        struct stat st;
 
         if (fd < 0) /* it is not there, or not for the person */
                 return 0;
-        if (fstat(fd, &st) < 0) {
+        if (identify(fd, &c->device) < 0) {
                 (void)fd_close(fd);
                 return -errno;
         }
-        c->device = st.st_dev;
         c->n_seen = 0;
         return search(c, fd, depth - 1);
 }
@@ -240,10 +249,13 @@ static int cover_named(const struct privop_view *v) {
 
         for (size_t i = 0; i < v->n_hide && r == 0; i++) {
                 _cleanup_close_ int fd = open(v->hide[i], O_PATH | O_CLOEXEC);
-                struct stat st;
+                struct statx st;
 
-                if (fd >= 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
-                        r = cover_socket(fd);
+                if (fd < 0 || identify(fd, &st) < 0)
+                        continue;
+                r = S_ISSOCK(st.stx_mode)  ? cover_socket(fd)
+                    : S_ISDIR(st.stx_mode) ? cover_directory(fd)
+                                           : 0;
         }
         for (size_t i = 0; i < ELEMENTSOF(of_sockets) && r == 0; i++) {
                 _cleanup_close_ int fd =

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@
 #include "common/cleanup.h"
 #include "common/id_map.h"
 #include "common/sandbox_layer.h"
+
+#define COVER_MS 15000 /* it takes some; then a file system on the way does not answer */
 
 /* --- starting programs ---------------------------------------------------------------------------- */
 
@@ -249,6 +252,11 @@ int privop_new_documents_namespace(const struct privop_view *view, struct privop
                 hold_namespaces(&parent, view, report_w, hold_r);
         }
         report_w = fd_close(report_w);
+        if (poll(&(struct pollfd){.fd = report_r, .events = POLLIN}, 1, COVER_MS) == 0) {
+                /* Nobody waits for it: it may be where no signal reaches it. */
+                (void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+                return -ETIMEDOUT;
+        }
         if (read(report_r, &covered, sizeof(covered)) != (ssize_t)sizeof(covered))
                 covered = -EIO;
         r = covered < 0 ? covered : open_namespaces(pid, ns);

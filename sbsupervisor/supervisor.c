@@ -406,6 +406,7 @@ static int start(struct supervisor *s) {
         };
         int r = allow_quitting();
 
+        s->has_strangers = orphans_exist();
         s->documents.on_breach = on_private_bus_breach;
         s->documents.userdata = s;
         if (r == 0)
@@ -458,7 +459,8 @@ static void stop(struct supervisor *s) {
         remembered_done(&s->remembered);
         host_done(&s->host);
         documents_done(&s->documents);
-        orphans_end(STOP_MS); /* the document portal's fusermount3 ends just after it */
+        if (!s->has_strangers) /* whose could not be told from ours */
+                orphans_end(STOP_MS); /* the document portal's fusermount3 ends just after it */
         for (unsigned i = 0; i < s->n_listeners; i++)
                 s->listeners[i].fd = fd_close(s->listeners[i].fd);
         s->private_listener = fd_close(s->private_listener);

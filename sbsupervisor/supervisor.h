@@ -45,6 +45,7 @@ struct supervisor {
         char *debug_link;                /* DIR/doc */
         sd_event_source *deadline;       /* of the start */
         unsigned told;                   /* the sum that STATUS= last showed */
+        bool has_strangers; /* children that were there before any was started */
         bool serving, stopping;
 };
 

@@ -52,7 +52,13 @@ static void test_privileges(void) {
         confined_check_privileges(&sbportal_profile);
 }
 
-TEST_MAIN({"what no program of ours may do kills it", test_everywhere},
+static void test_layers(void) {
+        CHECK_EQ_INT(sbportal_profile.layers, SANDBOX_ALL);
+        CHECK(!sbportal_profile.dumpable && !sbportal_profile.starts_programs);
+}
+
+TEST_MAIN({"every layer", test_layers},
+          {"what no program of ours may do kills it", test_everywhere},
           {"so does what only others may do", test_killed}, {"what it needs works", test_works},
           {"each number that is not in the list kills it, other architectures' too", test_numbers},
           {"no socket of any family", test_families},

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbrouter/sandbox_profile.h"
 
+#include <sys/socket.h>
+#include <linux/vm_sockets.h>
+
 #include "tests/confined.h"
 
 /* What others may, this program may not. */
@@ -18,6 +21,8 @@ static const struct confined_call killed[] = {
         FORBIDDEN(fcntl, STDOUT_FILENO, F_SETFL, 0),
         FORBIDDEN(getsockopt, -1, SOL_SOCKET, SO_TYPE),
         FORBIDDEN(setsockopt, -1, SOL_SOCKET, SO_SNDBUF),
+        FORBIDDEN(setsockopt, -1, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MAX_SIZE),
+        FORBIDDEN(setsockopt, -1, AF_VSOCK, SO_VM_SOCKETS_BUFFER_MIN_SIZE),
         FORBIDDEN(unlinkat, AT_FDCWD, PATH_ARG("/nonexistent")),
         RELEASE(mmap, 0, 4096, PROT_READ, MAP_PRIVATE, STDIN_FILENO),
 };
@@ -48,6 +53,11 @@ static void test_numbers(void) {
         confined_check_architectures(&router_profile);
 }
 
+static void test_layers(void) {
+        CHECK_EQ_INT(router_profile.layers, SANDBOX_ALL);
+        CHECK(!router_profile.dumpable && !router_profile.starts_programs);
+}
+
 static void test_families(void) {
         confined_check_families(&router_profile, 0);
 }
@@ -59,5 +69,5 @@ static void test_privileges(void) {
 TEST_MAIN({"what no program of ours may do kills it", test_everywhere},
           {"so does what only others may do", test_killed}, {"what it needs works", test_works},
           {"each number that is not in the list kills it, other architectures' too", test_numbers},
-          {"no socket of any family", test_families},
+          {"every layer", test_layers}, {"no socket of any family", test_families},
           {"all capabilities before, none when locked", test_privileges})
