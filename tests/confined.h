@@ -198,11 +198,18 @@ static inline int confined_try_list(const struct sandbox_profile *p, unsigned wa
         return failed;
 }
 
+/* For the sum at the end of the tests: tests/rig/boundaries.py. */
+static inline void confined_tried(size_t n) {
+        printf("# tried %zu\n", n);
+        (void)fflush(stdout);
+}
+
 /* Each of these calls ends the process that makes it. */
 static inline void confined_check_killed(const struct sandbox_profile *p,
                                          const struct confined_call *calls, size_t n) {
         const struct confined_list list = {calls, n, false};
 
+        confined_tried(n);
         CHECK_EQ_INT(confined_run(p, 0, confined_try_list, &list), 0);
 }
 
@@ -248,8 +255,7 @@ static inline int confined_try_numbers(const struct sandbox_profile *p, unsigned
                         failed++;
                 }
         }
-        printf("# %u numbers that are not in the list were tried\n", n);
-        (void)fflush(stdout);
+        confined_tried(n);
         return failed > 0 || n < CONFINED_NUMBERS / 2;
 }
 
@@ -264,6 +270,7 @@ static inline int confined_try_families(const struct sandbox_profile *p, unsigne
         uint64_t allowed = *(const uint64_t *)arg;
         int failed = 0;
 
+        confined_tried(64);
         for (int family = 0; family < 64; family++) {
                 const struct confined_call c = {.nr = SYS_socket,
                                                 .args = {family, SOCK_DGRAM | SOCK_CLOEXEC}};

@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 
-from rig import linux, processes
+from rig import boundaries, linux, processes
 from rig.guest import FILE_CHOOSER, GuestClient
 from rig.processes import sanitized, wait_for
 from rig.sidebus import in_namespace
@@ -220,6 +220,7 @@ def test_daemons_sockets(env):
             assert reached(daemon, [*sockets, late, private]) == [private]
             # Nor by the eyes of one who sees it.
             assert reached(daemon, [f"/proc/{sidebus.process.pid}/root{bus}"]) == []
+            env.hostile(boundaries.DAEMONS, len(sockets) + 2)
     finally:
         for path in (os.path.join(agents, "agent.1"), f"/tmp/sb-plain-{os.getpid()}"):
             os.unlink(path)
@@ -402,3 +403,23 @@ def test_waive_by_hand(env):
     for program in OURS:
         done = by_hand(env, program, "--waive", "everything")
         assert done.returncode == 2 and "namespaces, landlock and seccomp" in done.stderr, done
+
+
+def test_hung_file_systems(env):
+    """A file system that never answers, where gvfs has its own and below /tmp: nobody waits for it"""
+    gvfs = os.path.join(env.session.env["XDG_RUNTIME_DIR"], "gvfs")
+    os.makedirs(gvfs, exist_ok=True)
+    for place in (gvfs, env.directory()):
+        sidebus = env.own_sidebus(before=in_namespace(f"hung:{place}"))
+        client = env.closing(GuestClient("unix:path=" + sidebus.file("dbg", "vm.sock")))
+        assert client.get(FILE_CHOOSER, "version") > 0
+        assert sidebus.stop() == 0, sidebus.log()
+
+
+def test_strangers(env):
+    """A child of the process that became sbsupervisor is not its own: it lives on"""
+    sidebus = env.own_sidebus(before=["/bin/sh", "-c", "sleep 1000 & exec \"$@\"", "sh"])
+    stranger = sidebus.child("sleep")
+    assert sidebus.stop() == 0, sidebus.log()
+    assert processes.status(stranger) is not None, sidebus.log()
+    os.kill(stranger, 9)

@@ -16,9 +16,11 @@ VMM = "VMM to virtiofsd"
 CONFIGURATION = "configuration to sbsupervisor"
 AGENT = "guest's programs to sbagent"
 HOST = "host to the guest"
+KERNEL = "a process taken over to the kernel"
+DAEMONS = "portal daemons to the session"
 
 ALL = (GUEST, ROUTER, GATE, IPC, HOST_PORTAL, PRIVATE_BUS, DOCUMENTS, VMM, CONFIGURATION, AGENT,
-       HOST)
+       HOST, KERNEL, DAEMONS)
 
 # Where the input of each fuzzer comes from: tests/fuzz/DIR/fuzz_NAME.c.
 FUZZERS = {

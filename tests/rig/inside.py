@@ -10,10 +10,12 @@ The command runs as the same user, without privileges, in a user and mount names
   no-landlock     the kernel knows nothing of Landlock
   shared          nothing is missing: what is mounted there is seen in namespaces made there
   small-disk:DIR  at DIR is a disk of 1 MiB and 64 files
+  hung:DIR        at DIR is a file system that never answers; who serves it is our child
 """
 
 import errno
 import os
+import signal
 import sys
 import tempfile
 
@@ -73,9 +75,19 @@ def small_disk(directory):
     linux.mount("none", directory, "tmpfs", linux.MS_NOSUID, "size=1m,nr_inodes=64,mode=700")
 
 
+def hung(directory):
+    fd = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    linux.mount("none", directory, "fuse", linux.MS_NOSUID | linux.MS_NODEV,
+                f"fd={fd},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}")
+    if os.fork() == 0:  # while it has the descriptor, there is somebody who might answer
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.closerange(1, fd)
+        signal.pause()
+
+
 CHANGES = {"no-fuse": no_fuse, "no-fusermount": no_fusermount, "no-namespaces": no_namespaces,
            "no-pid-namespaces": no_pid_namespaces, "no-landlock": no_landlock, "shared": shared,
-           "small-disk": small_disk}
+           "small-disk": small_disk, "hung": hung}
 
 
 def main():
