@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/openat2.h>
+#include <seccomp.h>
 #include <sys/stat.h>
 
 #include "tests/confined.h"
@@ -134,6 +135,70 @@ static void test_families(void) {
         CHECK_EQ_INT(confined_run(&supervisor_profile, 0, try_families, NULL), 0);
 }
 
+/* The kernel's doors that are for its administrator, or were ways in: each is shut here, too. */
+static const int shut[] = {
+        SCMP_SYS(ptrace),        SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
+        SCMP_SYS(pidfd_getfd),   SCMP_SYS(bpf),              SCMP_SYS(perf_event_open),
+        SCMP_SYS(userfaultfd),   SCMP_SYS(io_uring_setup),   SCMP_SYS(io_uring_enter),
+        SCMP_SYS(keyctl),        SCMP_SYS(add_key),          SCMP_SYS(request_key),
+        SCMP_SYS(fanotify_init), SCMP_SYS(lookup_dcookie),   SCMP_SYS(io_uring_register),
+        SCMP_SYS(modify_ldt),    SCMP_SYS(migrate_pages),    SCMP_SYS(move_pages),
+        SCMP_SYS(execveat),      SCMP_SYS(chroot),           SCMP_SYS(open_by_handle_at),
+        SCMP_SYS(acct),          SCMP_SYS(adjtimex),         SCMP_SYS(clock_adjtime),
+        SCMP_SYS(clock_settime), SCMP_SYS(delete_module),    SCMP_SYS(finit_module),
+        SCMP_SYS(init_module),   SCMP_SYS(ioperm),           SCMP_SYS(iopl),
+        SCMP_SYS(kexec_load),    SCMP_SYS(kexec_file_load),  SCMP_SYS(quotactl),
+        SCMP_SYS(quotactl_fd),   SCMP_SYS(reboot),           SCMP_SYS(setdomainname),
+        SCMP_SYS(sethostname),   SCMP_SYS(settimeofday),     SCMP_SYS(swapoff),
+        SCMP_SYS(swapon),        SCMP_SYS(syslog),           SCMP_SYS(vhangup),
+        SCMP_SYS(memfd_secret),  SCMP_SYS(fanotify_mark),
+};
+
+static bool is_refused(int nr) {
+        for (size_t i = 0; i < supervisor_profile.n_refused; i++)
+                if (supervisor_profile.refused[i].nr == nr &&
+                    supervisor_profile.refused[i].n_args == 0)
+                        return true;
+        return false;
+}
+
+static void test_shut(void) {
+        for (size_t i = 0; i < ELEMENTSOF(shut); i++)
+                if (!is_refused(shut[i])) {
+                        printf("# system call %d is not in the list\n", shut[i]);
+                        CHECK(false);
+                }
+        CHECK_EQ_INT(supervisor_profile.layers, SANDBOX_SECCOMP);
+}
+
+/* Each row of the list, with arguments that it is for. */
+static int try_list(const struct sandbox_profile *p, unsigned waived, const void *arg _unused_) {
+        int failed = 0;
+
+        if (sandbox_lock(p, waived) < 0)
+                return CONFINED_BROKEN;
+        confined_tried(p->n_refused);
+        for (size_t i = 0; i < p->n_refused; i++) {
+                const struct sandbox_syscall *s = &p->refused[i];
+                struct confined_call c = {.nr = s->nr};
+
+                if (s->nr < 0 || (CONFINED_SANITIZED && sandbox_filter_names(p, s->nr)))
+                        continue; /* of another architecture */
+                for (unsigned k = 0; k < s->n_args; k++)
+                        c.args[s->args[k].index] = (long)s->args[k].value;
+                if (call(&c) != EPERM) {
+                        printf("# system call %d was made\n", s->nr);
+                        failed = 1;
+                }
+        }
+        (void)fflush(stdout);
+        return failed;
+}
+
+static void test_list(void) {
+        CHECK_EQ_INT(confined_run(&supervisor_profile, 0, try_list, NULL), 0);
+}
+
 static int is_dumpable(const struct sandbox_profile *p, unsigned waived, const void *arg _unused_) {
         return sandbox_lock(p, waived) < 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1 ||
                prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
@@ -145,5 +210,7 @@ static void test_dumpable(void) {
 
 TEST_MAIN({"what neither it nor its programs need fails with EPERM", test_refused},
           {"that is the filter's doing", test_without}, {"what they need is not touched", test_kept},
+          {"no door of the kernel's is left out of the list", test_shut},
+          {"each row of the list is EPERM", test_list},
           {"no sockets but unix and vsock", test_families},
           {"no new privileges, and dumpable", test_dumpable})
