@@ -101,8 +101,12 @@ int launch_environment(struct supervisor *s, const struct proc_row *row, struct 
         static const char *const pass[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
         int r;
 
-        if (row->role == IPC_SUPERVISOR)
+        if (row->role == IPC_SUPERVISOR && row->bus_name)
                 return daemon_environment(s, l);
+        if (row->role == IPC_SUPERVISOR) { /* it talks to a VMM, and to nobody here */
+                r = env_pass(l, "PATH");
+                return r == 0 ? env_pass(l, "LANG") : r;
+        }
         r = env(l, "SIDEBUS_LOG_PREFIX=1");
         if (r == 0 && log_level() >= LOG_DEBUG)
                 r = env(l, "SIDEBUS_LOG_LEVEL=debug");

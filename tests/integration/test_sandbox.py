@@ -324,6 +324,11 @@ def test_virtiofsd(env):
     pid = wait_for("virtiofsd to shut itself in", shut_in)[0]
     for kind in ("user", "mnt", "pid", "net"):
         assert namespaces(pid)[kind] != namespaces(portal)[kind], kind
+    for one in (first, pid):
+        with open(f"/proc/{one}/environ", "rb") as f:
+            names = {entry.partition(b"=")[0] for entry in f.read().split(b"\0") if entry}
+        # What a wrapper's shell adds is its own.
+        assert names <= {b"PATH", b"LANG", b"PWD", b"SHLVL", b"_"}, names
     root, _, fstype = mountinfo(pid)["/"]
     assert root.endswith("/by-app/org.sidebus.vm.demo") and fstype.startswith("fuse"), (root, fstype)
 
