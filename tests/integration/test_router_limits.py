@@ -20,7 +20,7 @@ ERROR = "org.freedesktop.DBus.Error."
 SECTIONS = ["first bytes of a guest stream", "messages", "a connection of the bus"]
 
 # These need a VM's vsock: tests/vm/test_vsock.py.
-NEED_A_VM = {"VSOCK_BUFFER", "PROBE_SECONDS"}
+NEED_A_VM = {"VSOCK_BUFFER", "VSOCK_BUFFER_MAX", "PROBE_SECONDS"}
 
 SIGNAL_FIELDS = [(1, b"o", b"/"), (2, b"s", b"t.T"), (3, b"s", b"M")]
 
