@@ -2,7 +2,6 @@
 #include "sbagent/sandbox_profile.h"
 
 #include <seccomp.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 

@@ -263,6 +263,26 @@ def may(call):
         return None
 
 
+def test_flood_of_inhibitors(env):
+    """requests in force: four of a program, sixteen of the VM, and everything else goes on"""
+    w = World(env)
+    requests, errors = [], []
+    for client in [w.new_client() for _ in range(5)]:
+        for _ in range(5):
+            try:
+                requests.append(w.request("Inhibit.Inhibit", "(sua{sv})", "", 8, {}, client=client))
+                w.called("Inhibit.Inhibit")
+            except GLib.Error as e:
+                errors.append(error_name(e))
+    assert len(requests) == 16 and set(errors) == {LIMITS}, (len(requests), errors)
+    w.sidebus.wait_log("too many requests in force: refused one")  # of one program
+    w.sidebus.wait_log("Inhibit is refused: The VM has too many requests in force")
+    w.call("Settings.Read", "(ss)", "org.freedesktop.appearance", "color-scheme")
+    request = w.request("Account.GetUserInformation", "(sa{sv})", "", {})
+    w.dialog("Account.GetUserInformation").answer(1)
+    assert request.wait() == (1, {})
+
+
 def test_flood_of_sessions(env):
     """sessions: so many, then an error; one that ends makes room"""
     w = World(env)
