@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/sandbox_layer.h"
 
 void documents_view_init(struct documents_view *v) {
         *v = (struct documents_view){.namespaces = {{-1, -1, -1, -1}}};
@@ -51,10 +52,8 @@ static int make(const struct privop_view *view, struct privop_namespaces *ret) {
         if (r == PRIVOP_E_USERNS)
                 return log_error_errno(errno,
                                        "the kernel does not let you make a user namespace with "
-                                       "a mount, network and ipc namespace: allow them "
-                                       "(sysctl user.max_*_namespaces, "
-                                       "kernel.unprivileged_userns_clone=1, or "
-                                       "kernel.apparmor_restrict_unprivileged_userns=0)");
+                                       "a mount, network and ipc namespace: "
+                                       SANDBOX_NAMESPACES_REMEDY);
         if (r == -ETIMEDOUT)
                 return log_error_errno(r, "a file system that is mounted below /run, /tmp, your home or "
                                           "your runtime directory does not answer: unmount it "

@@ -22,6 +22,8 @@
 
 #include "common/cleanup.h"
 #include "common/limits.h"
+#include "common/make_dirs.h"
+#include "common/same_file.h"
 
 #define EMPTY (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -95,10 +97,6 @@ static int identify(int fd, struct statx *ret) {
                      STATX_TYPE | STATX_INO, ret);
 }
 
-static bool is_same_device(const struct statx *a, const struct statx *b) {
-        return a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
-}
-
 static int open_kept(struct cover *c) {
         for (size_t i = 0; i < c->view->n_keep; i++) {
                 c->keep[i] = open(c->view->keep[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -110,30 +108,11 @@ static int open_kept(struct cover *c) {
         return 0;
 }
 
-/* mkdir -p */
-static int make_directories(const char *path, size_t from) {
-        _cleanup_free_ char *copy = strdup(path);
-
-        if (!copy)
-                return -ENOMEM;
-        for (char *s = copy + from; s && *s; s = strchr(s + 1, '/')) {
-                char *end = strchr(s + 1, '/');
-
-                if (end)
-                        *end = '\0';
-                if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-                        return -errno;
-                if (end)
-                        *end = '/';
-        }
-        return 0;
-}
-
 /* With what is mounted in there now, and what will be. */
 static int bind_kept(const struct cover *c, size_t i) {
         const char *path = c->view->keep[i];
         char source[64];
-        int r = make_directories(path, strlen(c->view->runtime_dir));
+        int r = make_dirs(path);
 
         if (r < 0)
                 return r;
@@ -162,8 +141,7 @@ static int cover_runtime_dir(const struct cover *c) {
 
 static bool is_kept(const struct cover *c, const struct statx *st) {
         for (size_t i = 0; i < c->view->n_keep; i++)
-                if (c->keep[i] >= 0 && is_same_device(&c->keep_st[i], st) &&
-                    c->keep_st[i].stx_ino == st->stx_ino)
+                if (c->keep[i] >= 0 && same_file(&c->keep_st[i], st))
                         return true;
         return false;
 }
@@ -192,7 +170,7 @@ static int look_at(struct cover *c, int dir, const struct dirent *e, unsigned de
                 return 0; /* it went away, or is closed to us */
         if (S_ISSOCK(st.stx_mode))
                 return cover_socket(fd);
-        if (!S_ISDIR(st.stx_mode) || depth == 0 || !is_same_device(&st, &c->device) ||
+        if (!S_ISDIR(st.stx_mode) || depth == 0 || !same_device(&st, &c->device) ||
             is_kept(c, &st))
                 return 0;
         return search_directory(c, fd, depth - 1);
