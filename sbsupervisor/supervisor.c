@@ -365,7 +365,7 @@ static int open_events(struct supervisor *s) {
         int r;
 
         sigemptyset(&blocked);
-        sigaddset(&blocked, SIGCHLD); /* the pidfds tell; see sd_event_add_child_pidfd(3) */
+        sigaddset(&blocked, SIGCHLD); /* see sd_event_add_child_pidfd(3), and orphans.c */
         for (size_t i = 0; i < ELEMENTSOF(stop_signals); i++)
                 sigaddset(&blocked, stop_signals[i]);
         if (sigprocmask(SIG_BLOCK, &blocked, NULL) < 0)
@@ -374,6 +374,8 @@ static int open_events(struct supervisor *s) {
         for (size_t i = 0; i < ELEMENTSOF(stop_signals) && r >= 0; i++)
                 r = sd_event_add_signal(s->event, NULL, stop_signals[i], on_stop, s);
         if (r >= 0)
+        if (r >= 0)
+                r = orphans_watch(s);
                 r = sd_event_add_post(s->event, NULL, on_turn, s);
         if (r >= 0)
                 r = sd_event_add_time_relative(s->event, &s->deadline, CLOCK_MONOTONIC, START_USEC, 0,
