@@ -45,9 +45,12 @@ struct cover {
         const struct privop_view *view;
         int keep[PRIVOP_MAX_VIEW]; /* O_PATH of view->keep; -1: it is not there */
         struct statx keep_st[PRIVOP_MAX_VIEW];
-        struct statx device; /* that is searched; what is mounted on it, as a person's stick, is not */
+        struct statx device; /* that is searched; of what is mounted there only what is in memory,
+                                not a person's stick, nor what may not answer */
         unsigned n_seen;
 };
+
+DEFINE_CLEANUP(FILE *, fclose);
 
 static void cover_done(struct cover *c) {
         for (size_t i = 0; i < ELEMENTSOF(c->keep); i++)
@@ -146,6 +149,21 @@ static bool is_kept(const struct cover *c, const struct statx *st) {
         return false;
 }
 
+/* A file system without a disk or a server behind it always answers. */
+static bool is_in_memory(const struct statx *st) {
+        _cleanup_(fclosep) FILE *f = fopen("/proc/self/mountinfo", "re");
+        _cleanup_free_ char *line = NULL;
+        unsigned major, minor;
+        bool found = false;
+        size_t size = 0;
+
+        while (f && !found && getline(&line, &size, f) > 0) /* a space in a name is \040 there */
+                found = sscanf(line, "%*u %*u %u:%u", &major, &minor) == 2 &&
+                        major == st->stx_dev_major && minor == st->stx_dev_minor &&
+                        strstr(line, " - tmpfs ");
+        return found;
+}
+
 static int search(struct cover *c, int dir, unsigned depth);
 
 /* One that lets us through but does not list what it has may have a socket of a known name. */
@@ -170,8 +188,8 @@ static int look_at(struct cover *c, int dir, const struct dirent *e, unsigned de
                 return 0; /* it went away, or is closed to us */
         if (S_ISSOCK(st.stx_mode))
                 return cover_socket(fd);
-        if (!S_ISDIR(st.stx_mode) || depth == 0 || !same_device(&st, &c->device) ||
-            is_kept(c, &st))
+        if (!S_ISDIR(st.stx_mode) || depth == 0 || is_kept(c, &st) ||
+            (!same_device(&st, &c->device) && !is_in_memory(&st)))
                 return 0;
         return search_directory(c, fd, depth - 1);
 }
