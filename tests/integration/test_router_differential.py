@@ -6,14 +6,11 @@ import re
 
 from gi.repository import Gio, GLib
 
-from rig.router import BUS, Standalone, signal
-from rig.sides import BROKER, DAEMON, ERROR, Known, Side, sides
+from rig.router import BUS, ERROR, Standalone, signal
+from rig.sides import BROKER, DAEMON, Known, Side, sides
+from rig.wire import variant
 
 ALLOW, REPLACE, NO_QUEUE = 1, 2, 4
-
-
-def variant(kind, *values):
-    return GLib.Variant(kind, values)
 
 
 # --- names -------------------------------------------------------------------------------------

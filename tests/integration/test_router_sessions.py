@@ -8,13 +8,9 @@ import struct
 from gi.repository import Gio, GLib
 
 from rig.recording import recorded
-from rig.router import BUS, BUS_PATH, Client
-from rig.sides import BROKER, DAEMON, ERROR, IDENTITY, Known, sides
-from rig.wire import call
-
-
-def variant(kind, *values):
-    return GLib.Variant(kind, values)
+from rig.router import BUS, BUS_PATH, ERROR, Client
+from rig.sides import BROKER, DAEMON, IDENTITY, Known, sides
+from rig.wire import call, variant
 
 
 # --- whole sessions, generated -----------------------------------------------------------------------

@@ -8,7 +8,6 @@ from .router import BUS, Client, Standalone
 from .wire import call
 
 IDENTITY = b"AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode()
-ERROR = "org.freedesktop.DBus.Error."
 DAEMON, BROKER = Daemon.name, Broker.name
 
 
