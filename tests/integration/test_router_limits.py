@@ -406,6 +406,31 @@ def test_turn(env):
         bus.witness = bus.client()
 
 
+def test_backlog_bytes(env):
+    """32 MiB of messages that were read and wait for their turn: then less is read, and nobody is closed"""
+    bus = Watched(env)
+    n = limit(env, "BACKLOG_BYTES")
+    senders = [bus.client() for _ in range(300)]
+    one = signal("M")  # to nobody, and still they are looked at one by one
+    before = int(bus.router.status("VmHWM"))
+    os.kill(bus.router.process.pid, sig.SIGSTOP)
+    sent = [send_some(c, one * 4096) for c in senders]
+    os.kill(bus.router.process.pid, sig.SIGCONT)
+    assert sum(sent) > 1.5 * n, sum(sent)
+    for c, k in zip(senders, sent):
+        assert c.send(one[k % len(one):])
+    assert bus.witness.alive() and all(c.alive() for c in senders)
+    grown = (int(bus.router.status("VmHWM")) - before) << 10
+    assert n / 2 < grown < n * 1.3 * scale(), grown
+    assert bus.witness.ask("GetStats", interface=BUS + ".Debug.Stats")[0]["QueuedBytes"] < 1 << 20
+
+
+def send_some(c, data):
+    """As much as the socket takes; how much that was."""
+    c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
+    return c.socket.send(data, socket.MSG_DONTWAIT)
+
+
 def test_router_fds(env):
     """the router may have as many descriptors as it needs for all connections, and no more"""
     bus = Watched(env)
