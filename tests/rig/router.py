@@ -24,6 +24,10 @@ PORTAL, SUPERVISOR = 1, 2
 MACHINE_ID = bytes(range(16))
 
 
+class HungUp(AssertionError):
+    """The bus closed the connection instead of answering."""
+
+
 class Client(RawClient):
     """A raw client that can also ask the bus for things."""
 
@@ -76,7 +80,8 @@ class Client(RawClient):
 
     def result(self, serial):
         message = self.reply(serial)
-        assert message is not None, "hung up"
+        if message is None:
+            raise HungUp
         if message.get_message_type() == Gio.DBusMessageType.ERROR:
             return message.get_error_name()
         body = message.get_body()
