@@ -221,18 +221,21 @@ _noreturn_ static void hold_namespaces(const struct parent *parent, const struct
 void privop_namespaces_close(struct privop_namespaces *ns) {
         for (size_t i = 0; i < ELEMENTSOF(ns->fds); i++)
                 ns->fds[i] = fd_close(ns->fds[i]);
+        ns->root = fd_close(ns->root);
 }
 
 static int open_namespaces(pid_t pid, struct privop_namespaces *ns) {
-        for (size_t i = 0; i < ELEMENTSOF(ns_kinds); i++) {
-                char path[64];
+        char path[64];
 
+        for (size_t i = 0; i < ELEMENTSOF(ns_kinds); i++) {
                 (void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, ns_kinds[i].name);
                 ns->fds[i] = open(path, O_RDONLY | O_CLOEXEC);
                 if (ns->fds[i] < 0)
                         return -errno;
         }
-        return 0;
+        (void)snprintf(path, sizeof(path), "/proc/%d/root", pid);
+        ns->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return ns->root < 0 ? -errno : 0;
 }
 
 int privop_new_documents_namespace(const struct privop_view *view, struct privop_namespaces *ns) {

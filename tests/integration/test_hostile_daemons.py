@@ -253,6 +253,42 @@ def test_virtiofsd_versions(env):
     env.hostile(boundaries.IPC, len(VERSIONS))
 
 
+# --- what they are handed -------------------------------------------------------------------------
+
+def test_handed(env):
+    """a document portal cannot walk from a file or directory it is handed to the session's bus"""
+    bus = env.session.address.removeprefix("unix:path=")
+    world = World(env, {"AddFull": ["(['1'], @a{sv} {})"], "AddNamedFull": ["('2',)"],
+                        "GrantPermissions": ["@() ()"]}, handed=("walk_up", bus))
+    picked = env.host_file("directory/picked", b"x")
+    directory = os.path.dirname(picked)
+    for request, what in (
+            (world.client.open_file(), picked),
+            (world.client.open_file(directory=GLib.Variant("b", True)), directory),
+            (world.client.save_file(), os.path.join(directory, b"new"))):
+        env.dialog().pick(what)
+        assert request.wait()[0] == 0
+    said = re.findall("handed (.*): (.*)$", world.sidebus.log(), re.MULTILINE)
+    # A file is no place to start from; from a directory all is found that is to be seen.
+    assert said == [(os.fsdecode(picked), ""), (os.fsdecode(directory), "there"),
+                    (os.fsdecode(directory), "there")], said
+    assert world.sidebus.stop() == 0
+    env.hostile(boundaries.DAEMONS, 6)
+
+
+def test_hidden_file(env):
+    """what lies where the daemons see nothing is not given, and the log says why"""
+    world = World(env, {"AddFull": ["(['1'], @a{sv} {})"], "GrantPermissions": ["@() ()"]})
+    path = os.path.join(os.path.dirname(env.session.address.removeprefix("unix:path=")), "hidden")
+    with open(path, "w", encoding="ascii") as f:
+        f.write("x")
+    request = world.client.open_file()
+    env.dialog().pick(os.fsencode(path))
+    assert request.wait()[0] == 2
+    world.sidebus.wait_log("hidden is not given to the VM: it lies where")
+    assert world.sidebus.stop() == 0
+
+
 # --- what outlives them ---------------------------------------------------------------------------
 
 def test_zombies(env):
