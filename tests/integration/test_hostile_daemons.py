@@ -295,7 +295,7 @@ def test_zombies(env):
     """200 processes that a daemon has left to the supervisor and that ended: reaped while it serves"""
     world = World(env, {"AddFull": ["(['1'], @a{sv} {})"], "GrantPermissions": ["@() ()"]},
                   talk="leave_zombies")
-    world.sidebus.wait_log("200 zombies")
+    world.sidebus.wait_log("200 were left")
     assert 200 > limit(env, "ORPHANS_TURN")
     wait_for("them to be reaped", lambda: not zombies(world.sidebus.process.pid))
     assert world.pick().uris()[0].endswith("/1/picked")
