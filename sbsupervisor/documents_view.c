@@ -46,7 +46,7 @@ static int make(struct documents_view *v, const struct privop_view *view) {
         if (r == PRIVOP_E_SOCKETS) {
                 v->is_partial = true;
                 log_warning(
-                        "/run or /tmp holds so many files that not all were looked at: the VM's "
+                        "/run or /tmp holds so many directories that not all were looked at: the VM's "
                         "portal daemons may see sockets there, until you remove some and start "
                         "the instance anew");
                 return 0;

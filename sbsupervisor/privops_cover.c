@@ -183,6 +183,8 @@ static int look_at(struct cover *c, int dir, const struct dirent *e, unsigned de
 
         if (e->d_type != DT_SOCK && e->d_type != DT_DIR && e->d_type != DT_UNKNOWN)
                 return 0;
+        if (++c->n_seen > LIMIT_COVER_ENTRIES)
+                return PRIVOP_E_SOCKETS;
         fd = openat(dir, e->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || identify(fd, &st) < 0)
                 return 0; /* it went away, or is closed to us */
@@ -204,25 +206,30 @@ static int search(struct cover *c, int take_dir, unsigned depth) {
         for (struct dirent *e; r == 0 && (e = readdir(d));) {
                 if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
                         continue;
-                r = ++c->n_seen > LIMIT_COVER_ENTRIES ? PRIVOP_E_SOCKETS
-                                                      : look_at(c, dirfd(d), e, depth);
+                r = look_at(c, dirfd(d), e, depth);
         }
         if (d)
                 (void)closedir(d);
         return r;
 }
 
+/* Level by level: who fills a directory far below hides nothing that is above it. */
 static int cover_below(struct cover *c, int home, const char *path, unsigned depth) {
-        int fd = openat(home, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r = 0;
 
-        if (fd < 0) /* it is not there, or not for the person */
-                return 0;
-        if (identify(fd, &c->device) < 0) {
-                (void)fd_close(fd);
-                return -errno;
+        for (unsigned levels = 0; levels < depth && r == 0; levels++) {
+                int fd = openat(home, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+                if (fd < 0) /* it is not there, or not for the person */
+                        return 0;
+                if (identify(fd, &c->device) < 0) {
+                        (void)fd_close(fd);
+                        return -errno;
+                }
+                c->n_seen = 0;
+                r = search(c, fd, levels);
         }
-        c->n_seen = 0;
-        return search(c, fd, depth - 1);
+        return r;
 }
 
 static int cover_found(struct cover *c) {

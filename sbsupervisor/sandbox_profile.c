@@ -10,6 +10,7 @@
  */
 #include "sbsupervisor/sandbox_profile.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +21,13 @@
 #define FAMILY(f) IS(socket, 0, (f))
 /* All with this bit in their number. */
 #define FAMILIES(bit) IF(socket, 0, UINT64_C(1) << (bit), UINT64_C(1) << (bit))
+
+/* When the mode that argument i is sets one of the two. */
+#define SET_ID(name, i) IF(name, i, S_ISUID, S_ISUID), IF(name, i, S_ISGID, S_ISGID)
+/* When argument i, flags, has this one, and so the next is a mode. */
+#define SET_ID_MADE(name, i, flag)                                                                 \
+        BOTH(name, {(i), (flag), (flag)}, {(i) + 1, S_ISUID, S_ISUID}),                            \
+                BOTH(name, {(i), (flag), (flag)}, {(i) + 1, S_ISGID, S_ISGID})
 
 _Static_assert(AF_UNIX == 1 && AF_VSOCK == (32 | 8), "the rows of socket() say so");
 
@@ -72,6 +80,16 @@ static const struct sandbox_syscall refused[] = {
         IF(mknod, 1, S_IFMT, S_IFBLK),
         IF(mknodat, 2, S_IFMT, S_IFCHR),
         IF(mknodat, 2, S_IFMT, S_IFBLK),
+        /*
+         * Nor a program that runs as the person whoever starts it.  Not seen are what openat2(2) makes,
+         * which virtiofsd does not use for that, and directories, of which mkdir(2) drops both bits.
+         */
+        SET_ID(chmod, 1), SET_ID(fchmod, 1), SET_ID(fchmodat, 2), SET_ID(creat, 1),
+        SET_ID(mknod, 1), SET_ID(mknodat, 2),
+        SET_ID_MADE(open, 1, O_CREAT), SET_ID_MADE(openat, 2, O_CREAT),
+        SET_ID_MADE(open, 1, O_TMPFILE & ~O_DIRECTORY), SET_ID_MADE(openat, 2, O_TMPFILE & ~O_DIRECTORY),
+        {.nr = 452, .n_args = 1, .args = {{2, S_ISUID, S_ISUID}}}, /* fchmodat2 */
+        {.nr = 452, .n_args = 1, .args = {{2, S_ISGID, S_ISGID}}},
         /* What a file is to its file system: immutable, of another quota's project. */
         NUMBER(469), /* file_setattr */
         /* Words put into the terminal that it was started from, for the shell there. */

@@ -10,8 +10,8 @@ import time
 from rig import boundaries
 from rig.guest import GLib, GuestClient
 from rig.processes import wait_for
-from rig.vhost_fuse import (GETATTR, GETXATTR, IN, IOCTL, LINK, LISTXATTR, LOOKUP, MKNOD, NEXT,
-                            OPEN, OUT, READLINK, RENAME, RING, ROOT, SETUPMAPPING, SETXATTR, SIZE,
+from rig.vhost_fuse import (CREATE, GETATTR, GETXATTR, IN, IOCTL, LINK, LISTXATTR, LOOKUP, MKNOD, NEXT,
+                            OPEN, OUT, READLINK, RENAME, RING, ROOT, SETATTR, SETUPMAPPING, SETXATTR, SIZE,
                             SYMLINK, WRITE, Gone, Vm)
 
 HOST_PATH = "user.document-portal.host-path"
@@ -120,6 +120,32 @@ def test_symlinks(env):
                 error, found, _ = vm.look_up(node, inner)
                 assert error, (name, inner, found)
                 tried += 1
+        share.unharmed()
+    env.hostile(boundaries.VMM, tried)
+
+
+FATTR_MODE = 1
+
+
+def test_set_ids(env):
+    """no program that runs as the person, or their group, whoever starts it: neither made nor changed"""
+    tried = 0
+    for arguments in portals(env):
+        share = Share(env, **arguments)
+        vm = share.vm()
+        node = share.node(vm, *share.shared)
+        file = share.node(vm, *share.shared, b"harmless")
+        for mode in (0o4755, 0o2755, 0o6777, 0o755):
+            name = b"%o" % mode
+            body = struct.pack("=IIII", os.O_RDWR | os.O_CREAT, 0o100000 | mode, 0, 0) + name + b"\0"
+            created = vm.request(CREATE, node, body)[0]
+            changed = vm.request(SETATTR, file, struct.pack("=II60xI16x", FATTR_MODE, 0, mode))[0]
+            refused = errno.EPERM if mode & 0o6000 else 0
+            assert (created, changed) == (refused, refused), (mode, created, changed)
+            tried += 2 if refused else 0
+        for path in (name, b"harmless"):
+            assert os.stat(os.path.join(share.host, path)).st_mode & 0o7777 == 0o755, path
+        assert len(os.listdir(share.host)) == 5  # the new one, and what was there
         share.unharmed()
     env.hostile(boundaries.VMM, tried)
 

@@ -306,23 +306,26 @@ def test_daemons_closed_directory(env):
 
 
 CROWD = """
-import os, sys
+import os, socket, sys
 os.mkdir("/run/crowd")
 for n in range(int(sys.argv[1])):
-    os.close(os.open(f"/run/crowd/{n}", os.O_CREAT))
+    os.mkdir(f"/run/crowd/{n}")
+socket.socket(socket.AF_UNIX).bind("/run/above")
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
 def test_daemons_crowd(env):
-    """more files below /run than are looked at: that is logged, and in the status; not one fewer"""
-    most = limit(env, "COVER_ENTRIES") - 1  # beside their directory
+    """more below /run than is looked at: in the log and the status; what is above it is covered"""
+    most = limit(env, "COVER_ENTRIES") - 2  # beside their directory and the socket
     for number, crowded in ((most, False), (most + 1, True)):
         sidebus = env.own_sidebus(before=[*in_namespace("disk:/run"), sys.executable, "-ISc", CROWD,
                                           str(number)])
         said = "(less protected: sockets of /run or /tmp may be seen)" in sidebus.notify.read()
         logged = "may see sockets there" in sidebus.log()
         assert (said, logged) == (crowded, crowded), (number, sidebus.notify.read())
+        seen = in_view(sidebus.child("xdg-document-portal"), "stat", "-c", "%F", "/run/above").stdout
+        assert seen == "character special file\n", seen  # /dev/null
         assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
         assert sidebus.stop() == 0, sidebus.log()
 
