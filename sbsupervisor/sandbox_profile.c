@@ -10,6 +10,7 @@
  */
 #include "sbsupervisor/sandbox_profile.h"
 
+#include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,7 +27,8 @@ _Static_assert(AF_UNIX == 1 && AF_VSOCK == (32 | 8), "the rows of socket() say s
 static const struct sandbox_syscall refused[] = {
         /*
          * Other processes from within: procs.c knows them by pidfd and channel only.  By /proc/PID/mem
-         * the same is done without a call of its own; that door is Landlock's.
+         * the same is done without a call of its own; that door is Landlock's.  pidfd_open(2) opens
+         * none, and virtiofsd has one of itself.
          */
         ANY(ptrace),
         ANY(process_vm_readv),
@@ -74,6 +76,8 @@ static const struct sandbox_syscall refused[] = {
         IF(mknodat, 2, S_IFMT, S_IFBLK),
         /* What a file is to its file system: immutable, of another quota's project. */
         NUMBER(469), /* file_setattr */
+        IS(ioctl, 1, FS_IOC_SETFLAGS),
+        IS(ioctl, 1, FS_IOC_FSSETXATTR),
         /* Words put into the terminal that it was started from, for the shell there. */
         IS(ioctl, 1, TIOCSTI),
         IS(ioctl, 1, TIOCLINUX),

@@ -56,6 +56,8 @@ static const struct row kept[] = {
         ROW(EFAULT, mknodat, AT_FDCWD, 8, S_IFIFO | 0600),
         ROW(EFAULT, mount, 8, 8, 8),
         ROW(0, prctl, PR_GET_DUMPABLE),
+        ROW(EINVAL, pidfd_open, 0),
+        ROW(EINVAL, tgkill, -1, -1),
 };
 
 static int call(const struct confined_call *c) {
@@ -68,13 +70,14 @@ struct rows {
         const struct row *v;
         size_t n;
         bool refused;
+        const struct sandbox_profile *imposed; /* on top; NULL: none */
 };
 
 static int try_rows(const struct sandbox_profile *p, unsigned waived, const void *arg) {
         const struct rows *rows = arg;
         int failed = 0;
 
-        if (sandbox_lock(p, waived) < 0)
+        if (sandbox_lock(p, waived) < 0 || (rows->imposed && sandbox_impose(rows->imposed, waived) < 0))
                 return CONFINED_BROKEN;
         for (size_t i = 0; i < rows->n; i++) {
                 const struct row *r = &rows->v[i];
@@ -93,23 +96,25 @@ static int try_rows(const struct sandbox_profile *p, unsigned waived, const void
         return failed;
 }
 
-static void check(const struct row *v, size_t n, unsigned waived, bool is_refused) {
-        const struct rows rows = {v, n, is_refused};
+static void check(const struct row *v, size_t n, unsigned waived, bool is_refused,
+                  const struct sandbox_profile *imposed) {
+        const struct rows rows = {v, n, is_refused, imposed};
 
         CHECK_EQ_INT(confined_run(&supervisor_profile, waived, try_rows, &rows), 0);
 }
 
 static void test_refused(void) {
-        check(refused, ELEMENTSOF(refused), 0, true);
+        check(refused, ELEMENTSOF(refused), 0, true, NULL);
 }
 
 /* Were it not for the filter: else the rows above would show nothing. */
 static void test_without(void) {
-        check(refused, ELEMENTSOF(refused), SANDBOX_SECCOMP, false);
+        check(refused, ELEMENTSOF(refused), SANDBOX_SECCOMP, false, NULL);
 }
 
 static void test_kept(void) {
-        check(kept, ELEMENTSOF(kept), 0, false);
+        check(kept, ELEMENTSOF(kept), 0, false, NULL);
+        check(kept, ELEMENTSOF(kept), 0, false, &daemon_profile);
 }
 
 /* daemon: what is imposed on one, or NULL. */
