@@ -153,8 +153,8 @@ static int copy_to_spool(struct request *r, struct path_ref *p, int fd, int *ret
 
         if (e == SPOOL_E_FULL)
                 log_limited(&r->gate->budget, LOG_WARNING,
-                            "gate: %s: no room for a copy of the guest's file: %u MiB are for all, and "
-                            "half of what the runtime directory has: refused",
+                            "gate: %s: no room for a copy of the guest's file: %u MiB are for all, "
+                            "and half of what the runtime directory has: refused",
                             r->method->member, LIMIT_SPOOL_BYTES >> 20);
         if (e == SPOOL_E_FULL)
                 r->refusal = SD_BUS_ERROR_LIMITS_EXCEEDED;

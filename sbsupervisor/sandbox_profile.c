@@ -26,9 +26,9 @@ _Static_assert(AF_UNIX == 1 && AF_VSOCK == (32 | 8), "the rows of socket() say s
 
 static const struct sandbox_syscall refused[] = {
         /*
-         * Other processes from within: procs.c knows them by pidfd and channel only.  By /proc/PID/mem
-         * the same is done without a call of its own; that door is Landlock's.  pidfd_open(2) opens
-         * none, and virtiofsd has one of itself.
+         * Other processes from within: procs.c knows them by pidfd and channel only.  By
+         * /proc/PID/mem the same is done without a call of its own; that door is Landlock's.
+         * pidfd_open(2) opens none, and virtiofsd has one of itself.
          */
         ANY(ptrace),
         ANY(process_vm_readv),
@@ -104,9 +104,9 @@ static const struct sandbox_syscall refused[] = {
         ANY(syslog),
         ANY(vhangup),
         /*
-         * Sockets of all families but AF_UNIX and AF_VSOCK, those of kernels to come too: no network
-         * is spoken.  A row compares bits: each that is in neither of the two, then what else the
-         * three bits of these make.
+         * Sockets of all families but AF_UNIX and AF_VSOCK, those of kernels to come too: no
+         * network is spoken.  A row compares bits: each that is in neither of the two, then what
+         * else the three bits of these make.
          */
         FAMILIES(1), FAMILIES(2), FAMILIES(4), FAMILIES(6), FAMILIES(7), FAMILIES(8), FAMILIES(9),
         FAMILIES(10), FAMILIES(11), FAMILIES(12), FAMILIES(13), FAMILIES(14), FAMILIES(15),
@@ -117,8 +117,8 @@ static const struct sandbox_syscall refused[] = {
 };
 
 /*
- * What the portal daemons and virtiofsd have no use for, though we have.  Who is in the place of one
- * could talk to the VM, be its host to it, or be a server that the person's programs look for.
+ * What the portal daemons and virtiofsd have no use for, though we have.  Who is in the place of
+ * one could talk to the VM, be its host to it, or be a server that the person's programs look for.
  * Signals are not in here: the document portal needs tgkill(2), which reaches as far as kill(2).
  */
 static const struct sandbox_syscall refused_to_daemons[] = {

@@ -26,7 +26,7 @@ def write(path, content):
 
 
 class Guest:
-    """A VM that has a directory on such a disk, in which there is a letter; and what it then does."""
+    """A VM that has a directory on such a disk, in which there is a letter."""
 
     def __init__(self, env):
         self.env = env
@@ -85,7 +85,8 @@ def test_guest(env):
     guest = Guest(env)
     new = guest.pick(os.path.join(guest.host, b"new"), save=True)
     # To fill it; as an editor saves, beside the file; and what was picked to be saved to.
-    for name, size, node in ((b"fill", 2 * quota.SIZE, guest.node), (b".letter.new", 65536, guest.node),
+    for name, size, node in ((b"fill", 2 * quota.SIZE, guest.node),
+                             (b".letter.new", 65536, guest.node),
                              (b"new", 65536, guest.find(new))):
         content = os.urandom(size)
         error, done = guest.put(name, content, node)

@@ -77,7 +77,8 @@ static int try_rows(const struct sandbox_profile *p, unsigned waived, const void
         const struct rows *rows = arg;
         int failed = 0;
 
-        if (sandbox_lock(p, waived) < 0 || (rows->imposed && sandbox_impose(rows->imposed, waived) < 0))
+        if (sandbox_lock(p, waived) < 0 ||
+            (rows->imposed && sandbox_impose(rows->imposed, waived) < 0))
                 return CONFINED_BROKEN;
         for (size_t i = 0; i < rows->n; i++) {
                 const struct row *r = &rows->v[i];
@@ -125,7 +126,8 @@ static int try_family(int family, const struct sandbox_profile *daemon) {
         (void)fd_close(fd);
         if (passed == (family == AF_UNIX || (family == AF_VSOCK && !daemon)))
                 return 0;
-        printf("# a socket of family %#x %s\n", (unsigned)family, passed ? "passed" : "was refused");
+        printf("# a socket of family %#x %s\n", (unsigned)family,
+               passed ? "passed" : "was refused");
         return 1;
 }
 
@@ -166,8 +168,9 @@ static const int shut[] = {
         SCMP_SYS(sethostname),   SCMP_SYS(settimeofday),     SCMP_SYS(swapoff),
         SCMP_SYS(swapon),        SCMP_SYS(syslog),           SCMP_SYS(vhangup),
         SCMP_SYS(memfd_secret),  SCMP_SYS(fanotify_mark),
-        448 /* process_mrelease */,    450 /* set_mempolicy_home_node */, 451 /* cachestat */,
-        459 /* lsm_get_self_attr */,   460 /* lsm_set_self_attr */,       461 /* lsm_list_modules */,
+        448 /* process_mrelease */,  450 /* set_mempolicy_home_node */,
+        451 /* cachestat */,         459 /* lsm_get_self_attr */,
+        460 /* lsm_set_self_attr */, 461 /* lsm_list_modules */,
         469 /* file_setattr */,
 };
 
@@ -235,7 +238,8 @@ static void test_each_layer(void) {
 }
 
 /* What it starts may need memory that becomes code: its own lock does not go on to them. */
-static int is_not_inherited(const struct sandbox_profile *p, unsigned waived, const void *arg _unused_) {
+static int is_not_inherited(const struct sandbox_profile *p, unsigned waived,
+                            const void *arg _unused_) {
         int status = -1;
         pid_t pid;
 
