@@ -20,9 +20,11 @@ int child_options_set_in_namespaces(void *self, const char *value);
 int child_options_set_waive(void *self, const char *value);
 
 /* The rows of an option table. */
+/* clang-format off */
 #define CHILD_OPTION_ROWS                                                                          \
         {"ipc-fd", "N", "descriptor of the supervisor's channel", child_options_set_ipc_fd},       \
         {"in-namespaces", NULL, "the supervisor has made the namespaces to live in",               \
          child_options_set_in_namespaces},                                                         \
         {"waive", "LAYERS", "parts of the sandbox to do without, as in sidebus.conf(5)",           \
          child_options_set_waive}
+/* clang-format on */

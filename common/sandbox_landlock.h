@@ -22,7 +22,7 @@ enum sandbox_landlock {
 int sandbox_landlock_enter(enum sandbox_landlock kind);
 
 /*
- * SANDBOX_LANDLOCK_ALL, but files below the directory dir (-1: none) can be removed, and abstract sockets be
- * reached: the service manager's may be one.
+ * SANDBOX_LANDLOCK_ALL, but files below the directory dir (-1: none) can be removed, and abstract
+ * sockets be reached: the service manager's may be one.
  */
 int sandbox_landlock_deny_but(int dir);

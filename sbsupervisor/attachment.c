@@ -153,9 +153,11 @@ static int copy_to_spool(struct request *r, struct path_ref *p, int fd, int *ret
 
         if (e == SPOOL_E_FULL)
                 log_limited(&r->gate->budget, LOG_WARNING,
-                            "gate: %s: the guest's file is larger than what is left of %u MiB for "
-                            "copies: refused",
+                            "gate: %s: no room for a copy of the guest's file: %u MiB are for all, "
+                            "and half of what the runtime directory has: refused",
                             r->method->member, LIMIT_SPOOL_BYTES >> 20);
+        if (e == SPOOL_E_FULL)
+                r->refusal = SD_BUS_ERROR_LIMITS_EXCEEDED;
         return e > 0 ? PORTAL_REBUILD_E_VALUE : e;
 }
 

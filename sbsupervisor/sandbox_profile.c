@@ -11,6 +11,7 @@
 #include "sbsupervisor/sandbox_profile.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -33,8 +34,9 @@ _Static_assert(AF_UNIX == 1 && AF_VSOCK == (32 | 8), "the rows of socket() say s
 
 static const struct sandbox_syscall refused[] = {
         /*
-         * Other processes from within: procs.c knows them by pidfd and channel only.  By /proc/PID/mem
-         * the same is done without a call of its own; that door is Landlock's.
+         * Other processes from within: procs.c knows them by pidfd and channel only.  By
+         * /proc/PID/mem the same is done without a call of its own; that door is Landlock's.
+         * pidfd_open(2) opens none, and virtiofsd has one of itself.
          */
         ANY(ptrace),
         ANY(process_vm_readv),
@@ -92,6 +94,8 @@ static const struct sandbox_syscall refused[] = {
         {.nr = 452, .n_args = 1, .args = {{2, S_ISGID, S_ISGID}}},
         /* What a file is to its file system: immutable, of another quota's project. */
         NUMBER(469), /* file_setattr */
+        IS(ioctl, 1, FS_IOC_SETFLAGS),
+        IS(ioctl, 1, FS_IOC_FSSETXATTR),
         /* Words put into the terminal that it was started from, for the shell there. */
         IS(ioctl, 1, TIOCSTI),
         IS(ioctl, 1, TIOCLINUX),
@@ -118,9 +122,9 @@ static const struct sandbox_syscall refused[] = {
         ANY(syslog),
         ANY(vhangup),
         /*
-         * Sockets of all families but AF_UNIX and AF_VSOCK, those of kernels to come too: no network
-         * is spoken.  A row compares bits: each that is in neither of the two, then what else the
-         * three bits of these make.
+         * Sockets of all families but AF_UNIX and AF_VSOCK, those of kernels to come too: no
+         * network is spoken.  A row compares bits: each that is in neither of the two, then what
+         * else the three bits of these make.
          */
         FAMILIES(1), FAMILIES(2), FAMILIES(4), FAMILIES(6), FAMILIES(7), FAMILIES(8), FAMILIES(9),
         FAMILIES(10), FAMILIES(11), FAMILIES(12), FAMILIES(13), FAMILIES(14), FAMILIES(15),
@@ -131,8 +135,8 @@ static const struct sandbox_syscall refused[] = {
 };
 
 /*
- * What the portal daemons and virtiofsd have no use for, though we have.  Who is in the place of one
- * could talk to the VM, be its host to it, or be a server that the person's programs look for.
+ * What the portal daemons and virtiofsd have no use for, though we have.  Who is in the place of
+ * one could talk to the VM, be its host to it, or be a server that the person's programs look for.
  * Signals are not in here: the document portal needs tgkill(2), which reaches as far as kill(2).
  */
 static const struct sandbox_syscall refused_to_daemons[] = {

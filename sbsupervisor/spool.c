@@ -125,22 +125,15 @@ static uint64_t room(const struct spool *s) {
         return half < left ? half : left;
 }
 
-/* A free place, and room for that many bytes more; NULL when what is in use leaves none. */
-static struct spool_file *make_room(struct spool *s, uint64_t bytes) {
-        struct spool_file *f;
+/* False when what is in use is all there is. */
+static bool make_room(struct spool *s) {
+        struct spool_file *oldest = find_oldest_kept(s);
 
-        if (bytes > LIMIT_SPOOL_BYTES)
-                return NULL;
-        while (!(f = find_free(s)) || room(s) < bytes) {
-                struct spool_file *oldest = find_oldest_kept(s);
-
-                if (!oldest)
-                        return NULL;
-                log_info("the copy of %s is removed: newer ones need the room",
-                         ESCAPED(oldest->name));
-                remove_file(s, oldest);
-        }
-        return f;
+        if (!oldest)
+                return false;
+        log_info("the copy of %s is removed: newer ones need the room", ESCAPED(oldest->name));
+        remove_file(s, oldest);
+        return true;
 }
 
 /* --- copying --------------------------------------------------------------------------------- */
@@ -222,7 +215,7 @@ static int copy_contents(int from, int to, uint64_t max, uint64_t *ret) {
                         return SPOOL_E_FULL;
                 r = write_all(to, chunk, (size_t)n);
                 if (r < 0)
-                        return r == -ENOSPC ? SPOOL_E_FULL : r;
+                        return r;
                 done += (uint64_t)n;
         }
         *ret = done;
@@ -259,19 +252,18 @@ static int fill(struct spool *s, struct spool_file *f, int fd, int *ret_fd) {
         return *ret_fd < 0 ? -errno : 0;
 }
 
-int spool_copy(struct spool *s, int fd, struct spool_file **ret, int *ret_fd) {
-        int flags = fcntl(fd, F_GETFL), r;
-        struct spool_file *f;
-        struct stat st;
+/* A quota shows only when it is reached: statvfs(3) knows nothing of it. */
+static int full_disk(int r) {
+        return r == -ENOSPC || r == -EDQUOT ? SPOOL_E_FULL : r;
+}
 
-        if (flags < 0 || fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode) || (flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY)
-                return SPOOL_E_KIND;
+static int copy(struct spool *s, int fd, uint64_t bytes, struct spool_file **ret, int *ret_fd) {
+        struct spool_file *f = find_free(s);
+        int r;
+
         if (mkdir(s->dir, 0700) < 0 && errno != EEXIST)
-                return -errno;
-        f = make_room(s, (uint64_t)st.st_size);
-        if (!f)
+                return full_disk(-errno);
+        if (!f || room(s) < bytes)
                 return SPOOL_E_FULL;
         *f = (struct spool_file){
                 .name = name_of_fd(fd), .number = s->next_number++, .in_use = true};
@@ -282,5 +274,21 @@ int spool_copy(struct spool *s, int fd, struct spool_file **ret, int *ret_fd) {
                 remove_file(s, f);
         else
                 *ret = f;
+        return full_disk(r);
+}
+
+int spool_copy(struct spool *s, int fd, struct spool_file **ret, int *ret_fd) {
+        int flags = fcntl(fd, F_GETFL), r;
+        struct stat st;
+
+        if (flags < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode) || (flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY)
+                return SPOOL_E_KIND;
+        if ((uint64_t)st.st_size > LIMIT_SPOOL_BYTES)
+                return SPOOL_E_FULL;
+        do
+                r = copy(s, fd, (uint64_t)st.st_size, ret, ret_fd);
+        while (r == SPOOL_E_FULL && make_room(s));
         return r;
 }

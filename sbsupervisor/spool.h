@@ -31,7 +31,7 @@ struct spool {
 
 enum {
         SPOOL_E_KIND = 1, /* no regular file, or it cannot be read */
-        SPOOL_E_FULL,
+        SPOOL_E_FULL,     /* no room, of ours or of the disk's */
 };
 
 /* Nothing is made before the first copy. */

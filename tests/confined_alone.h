@@ -13,7 +13,8 @@
 #include "common/sandbox_landlock.h"
 #include "tests/confined.h"
 
-/* --- layers -------------------------------------------------------------------------------------- */
+/* --- layers ------------------------------------------------------------------------------------
+ */
 
 /* 0, or the errno.  outside: a process that is not shut in. */
 typedef int (*alone_fn)(pid_t outside);
@@ -76,19 +77,21 @@ static const struct alone_row {
         alone_fn attempt;
         unsigned layer; /* which refuses it by itself; 0: none of those that can be waived */
         int error;
-        enum sandbox_landlock least; /* of the profile's, from this on it does not */
-        int abi;                     /* the version of Landlock that is the first to */
-        bool sanitizer;              /* such a build has an exception for it */
+        enum sandbox_landlock left; /* from this kind on Landlock leaves it; 0: in none */
+        int abi;                    /* the version of Landlock that is the first to refuse it */
+        bool sanitizer;             /* such a build has an exception for it */
 } alone_rows[] = {
-        {"a file", alone_open_file, .layer = SANDBOX_NAMESPACES, .error = ENOENT, .sanitizer = true},
+        {"a file", alone_open_file, .layer = SANDBOX_NAMESPACES, .error = ENOENT,
+         .sanitizer = true},
         {"a signal", alone_signal, .layer = SANDBOX_NAMESPACES, .error = ESRCH},
         {"an abstract socket", alone_connect, .layer = SANDBOX_NAMESPACES, .error = ECONNREFUSED},
         {"a directory", alone_make_directory, .layer = SANDBOX_LANDLOCK, .error = EACCES,
-         .least = SANDBOX_LANDLOCK_OUTSIDE},
+         .left = SANDBOX_LANDLOCK_OUTSIDE},
         {"an abstract socket", alone_connect, .layer = SANDBOX_LANDLOCK, .error = EPERM,
-         .least = SANDBOX_LANDLOCK_SIGNALS, .abi = 6},
+         .left = SANDBOX_LANDLOCK_SIGNALS, .abi = 6},
         {"a signal", alone_signal, .layer = SANDBOX_LANDLOCK, .error = EPERM, .abi = 6},
-        {"another's memory", alone_read_memory, .layer = SANDBOX_LANDLOCK, .error = EACCES, .abi = 6},
+        {"another's memory", alone_read_memory, .layer = SANDBOX_LANDLOCK, .error = EACCES,
+         .abi = 6},
         {"a call", alone_call, .layer = SANDBOX_SECCOMP, .error = ALONE_KILLED},
         {"memory that becomes code", alone_execute_written, .error = EACCES},
 };
@@ -102,8 +105,9 @@ struct alone_run {
 
 static inline int alone_try(const struct sandbox_profile *p, unsigned waived, const void *arg) {
         const struct alone_run *run = arg;
+        int r = run->imposed ? sandbox_impose(run->imposed, run->waived) : sandbox_lock(p, waived);
 
-        if ((run->imposed ? sandbox_impose(run->imposed, run->waived) : sandbox_lock(p, waived)) < 0)
+        if (r < 0)
                 return CONFINED_BROKEN;
         return run->row->attempt(run->outside);
 }
@@ -122,7 +126,7 @@ static inline bool alone_applies(const struct sandbox_profile *p, const struct a
         if (row->layer == 0)
                 return prctl(66 /* PR_GET_MDWE */, 0, 0, 0, 0) >= 0; /* since 6.3 */
         return p->layers & row->layer && sandbox_landlock_abi() >= row->abi &&
-               !(row->layer == SANDBOX_LANDLOCK && row->least && p->landlock >= row->least) &&
+               !(row->layer == SANDBOX_LANDLOCK && row->left && p->landlock >= row->left) &&
                !(row->sanitizer && CONFINED_SANITIZED);
 }
 
@@ -155,7 +159,8 @@ static inline void alone_check_layers(const struct sandbox_profile *p, bool impo
         (void)close(fd);
 }
 
-/* --- limits -------------------------------------------------------------------------------------- */
+/* --- limits ------------------------------------------------------------------------------------
+ */
 
 /* Each: whether the limit is where it should be. */
 typedef bool (*alone_limit_fn)(rlim_t limit);
@@ -213,7 +218,8 @@ static const struct alone_limit {
         {RLIMIT_CORE, "a core", alone_is_limit_of_core, false},
 };
 
-static inline int alone_try_limit(const struct sandbox_profile *p, unsigned waived, const void *arg) {
+static inline int alone_try_limit(const struct sandbox_profile *p, unsigned waived,
+                                  const void *arg) {
         const struct sandbox_rlimit *expected = arg;
         struct rlimit before;
 
@@ -224,8 +230,9 @@ static inline int alone_try_limit(const struct sandbox_profile *p, unsigned waiv
                 return CONFINED_BROKEN;
         for (size_t i = 0; i < ELEMENTSOF(alone_limits); i++)
                 if (alone_limits[i].resource == expected->resource)
-                        return !alone_limits[i].reached(
-                                before.rlim_max < expected->value ? before.rlim_max : expected->value);
+                        return !alone_limits[i].reached(before.rlim_max < expected->value
+                                                                ? before.rlim_max
+                                                                : expected->value);
         return CONFINED_BROKEN;
 }
 
@@ -240,6 +247,7 @@ static inline void alone_check_limits(const struct sandbox_profile *p,
                                 continue;
                         printf("# limit of %s\n", alone_limits[k].what);
                         /* Its filter leaves no call to reach most of them. */
-                        CHECK_EQ_INT(confined_run(p, SANDBOX_SECCOMP, alone_try_limit, &expected[i]), 0);
+                        CHECK_EQ_INT(
+                                confined_run(p, SANDBOX_SECCOMP, alone_try_limit, &expected[i]), 0);
                 }
 }

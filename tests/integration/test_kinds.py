@@ -323,8 +323,8 @@ def test_copies_too_large(env):
         f.truncate((256 << 20) + 1)
     with open(path, "rb") as f:
         assert w.refused("OpenURI.OpenFile", "(sha{sv})", "", 0, {},
-                         fds=[f.fileno()]) == PORTAL + "Error.InvalidArgument"
-    w.sidebus.wait_log("larger than what is left")
+                         fds=[f.fileno()]) == LIMITS
+    w.sidebus.wait_log("no room for a copy")
     assert not w.spooled()
     request = w.request("OpenURI.OpenFile", "(sha{sv})", "", 0, {}, fds=[w.guest_file()])
     w.dialog("AppChooser.ChooseApplication").answer(1)

@@ -431,7 +431,7 @@ def test_virtiofsd(env):
     assert root.endswith("/by-app/org.sidebus.vm.demo") and fstype.startswith("fuse"), (root, fstype)
 
 
-# --- the daemons: what they can do to others -------------------------------------------------------
+# --- the daemons: what they can do to others -----------------------------------------------------
 
 def tried(env, variable, real, waived=""):
     """What a program in a daemon's place could do, and what it did to others of the person's."""
@@ -457,7 +457,7 @@ def arrive(victims, doors):
 
 
 def test_daemons_others(env):
-    """in a daemon's place: no socket but unix ones, no signal to others, no server, no new code"""
+    """in a daemon's place: only unix sockets, no signal to others, no server, no new code"""
     expected = {"families": [socket.AF_UNIX], "listens": False,
                 "code": linux.memory_may_become_code(),
                 # Of that one the kernel says nothing.
@@ -471,7 +471,7 @@ def test_daemons_others(env):
 
 
 def test_daemons_layers(env):
-    """the sockets are the filter's doing, and the signals Landlock's: with one waived they are there"""
+    """the sockets are the filter's doing, the signals Landlock's: with one waived they are there"""
     real = ("SIDEBUS_DOCUMENT_PORTAL", LIBEXEC + "/xdg-document-portal")
     could, victims = tried(env, *real, waived="landlock")
     assert could["families"] == [socket.AF_UNIX] and not could["listens"], could

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can be done in a portal daemon's place, before the daemon: to the VM, to the person's programs.
+"""What can be done in a portal daemon's place: to the VM, and to the person's programs.
 
 make() writes a program for SIDEBUS_DOCUMENT_PORTAL, SIDEBUS_PERMISSION_STORE or SIDEBUS_VIRTIOFSD
 that runs this file: it tries every family of sockets, a signal by each door to a process each,

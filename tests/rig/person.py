@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-from . import linux, processes
+from . import linux, processes, quota
 
 NAME = "sidebus-test"  # and the runner's pid: two runs at once do not meet
 
@@ -94,11 +94,21 @@ def _own_fuse(directory):
     linux.mount(node, "/dev/fuse", None, linux.MS_BIND)
 
 
+def _own_quota(directory, uid):
+    """A disk with a quota, which goes with this mount namespace; "" where there can be none."""
+    try:
+        return quota.make(directory, uid)
+    except OSError as e:
+        print(f"no disk with a quota: {e}", file=sys.stderr)
+        return ""
+
+
 def _become(user, groups, root, argv):
     """In the child: the namespace, the user, then argv."""
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     _own_fuse(os.path.join(root, "dev"))
+    with_quota = _own_quota(os.path.join(root, "quota"), user.pw_uid)
     os.setgroups(groups)
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
@@ -108,7 +118,7 @@ def _become(user, groups, root, argv):
             "SIDEBUS_TEST_PATIENCE", "SIDEBUS_SOAK_SECONDS")
     env = {name: os.environ[name] for name in keep if name in os.environ}
     env.update(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name, SHELL="/bin/sh",
-               SIDEBUS_TEST_ROOT=root)
+               SIDEBUS_TEST_ROOT=root, **{quota.VARIABLE: with_quota})
     os.execve(argv[0], argv, env)
 
 

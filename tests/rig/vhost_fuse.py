@@ -17,9 +17,10 @@ GET_FEATURES, SET_FEATURES, SET_OWNER, SET_MEM_TABLE, SET_VRING_NUM, SET_VRING_A
 VERSION_1, PROTOCOL_FEATURES = 1 << 32, 1 << 30
 
 # FUSE
-LOOKUP, FORGET, GETATTR, SETATTR, READLINK, SYMLINK, MKNOD, MKDIR, RENAME, LINK, OPEN, READ, SETXATTR, \
-    GETXATTR, LISTXATTR, INIT, OPENDIR, READDIR, CREATE, IOCTL, SETUPMAPPING = \
-    1, 2, 3, 4, 5, 6, 8, 9, 12, 13, 14, 15, 21, 22, 23, 26, 27, 28, 35, 39, 48
+LOOKUP, FORGET, GETATTR, SETATTR, READLINK, SYMLINK, MKNOD, MKDIR, UNLINK, RENAME, LINK, OPEN, \
+    READ, WRITE_FILE, RELEASE, SETXATTR, GETXATTR, LISTXATTR, INIT, OPENDIR, READDIR, CREATE, \
+    IOCTL, SETUPMAPPING = \
+    1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 16, 18, 21, 22, 23, 26, 27, 28, 35, 39, 48
 ROOT = 1
 
 SIZE = 4 << 20    # of the VM's memory
@@ -121,6 +122,20 @@ class Vm:
         if error:
             return error, None, None
         return 0, struct.unpack_from("=Q", reply)[0], struct.unpack_from("=Q", reply, 40)[0]
+
+    def create(self, node, name):
+        """(errno, the new file's node, its handle), open for writing."""
+        body = struct.pack("=IIII", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o100600, 0, 0)
+        error, reply = self.request(CREATE, node, body + name + b"\0")
+        if error:
+            return error, None, None
+        return 0, struct.unpack_from("=Q", reply)[0], struct.unpack_from("=Q", reply, 128)[0]
+
+    def write(self, node, handle, offset, data):
+        """(errno, how much of it)"""
+        body = struct.pack("=QQIIQII", handle, offset, len(data), 0, 0, os.O_WRONLY, 0)
+        error, reply = self.request(WRITE_FILE, node, body + data)
+        return error, 0 if error else struct.unpack_from("=I", reply)[0]
 
     def close(self):
         if self.fd >= 0:

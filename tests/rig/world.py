@@ -44,14 +44,14 @@ def eventually(what, found):
 class World:
     """An instance that allows everything, and a guest's program that can pass descriptors."""
 
-    def __init__(self, env, session=None, config=ALLOW):
+    def __init__(self, env, session=None, config=ALLOW, **arguments):
         self.env = env
         self.session = session or env.session
         self.backend = self.session.chooser
         # An older portal needs a systemd user manager for it (see test_identity.py).
         self.app_id = ("org.sidebus.vm.demo" if newer_portal.registers(self.session.libexec)
                        else "")
-        self.sidebus = env.closing(env.own_sidebus(self.session, config=config))
+        self.sidebus = env.closing(env.own_sidebus(self.session, config=config, **arguments))
         self.client = self.new_client()
         self.count = 0
 

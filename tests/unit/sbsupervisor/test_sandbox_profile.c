@@ -56,6 +56,8 @@ static const struct row kept[] = {
         ROW(EFAULT, mknodat, AT_FDCWD, 8, S_IFIFO | 0600),
         ROW(EFAULT, mount, 8, 8, 8),
         ROW(0, prctl, PR_GET_DUMPABLE),
+        ROW(EINVAL, pidfd_open, 0),
+        ROW(EINVAL, tgkill, -1, -1),
 };
 
 static int call(const struct confined_call *c) {
@@ -68,13 +70,15 @@ struct rows {
         const struct row *v;
         size_t n;
         bool refused;
+        const struct sandbox_profile *imposed; /* on top; NULL: none */
 };
 
 static int try_rows(const struct sandbox_profile *p, unsigned waived, const void *arg) {
         const struct rows *rows = arg;
         int failed = 0;
 
-        if (sandbox_lock(p, waived) < 0)
+        if (sandbox_lock(p, waived) < 0 ||
+            (rows->imposed && sandbox_impose(rows->imposed, waived) < 0))
                 return CONFINED_BROKEN;
         for (size_t i = 0; i < rows->n; i++) {
                 const struct row *r = &rows->v[i];
@@ -93,23 +97,25 @@ static int try_rows(const struct sandbox_profile *p, unsigned waived, const void
         return failed;
 }
 
-static void check(const struct row *v, size_t n, unsigned waived, bool is_refused) {
-        const struct rows rows = {v, n, is_refused};
+static void check(const struct row *v, size_t n, unsigned waived, bool is_refused,
+                  const struct sandbox_profile *imposed) {
+        const struct rows rows = {v, n, is_refused, imposed};
 
         CHECK_EQ_INT(confined_run(&supervisor_profile, waived, try_rows, &rows), 0);
 }
 
 static void test_refused(void) {
-        check(refused, ELEMENTSOF(refused), 0, true);
+        check(refused, ELEMENTSOF(refused), 0, true, NULL);
 }
 
 /* Were it not for the filter: else the rows above would show nothing. */
 static void test_without(void) {
-        check(refused, ELEMENTSOF(refused), SANDBOX_SECCOMP, false);
+        check(refused, ELEMENTSOF(refused), SANDBOX_SECCOMP, false, NULL);
 }
 
 static void test_kept(void) {
-        check(kept, ELEMENTSOF(kept), 0, false);
+        check(kept, ELEMENTSOF(kept), 0, false, NULL);
+        check(kept, ELEMENTSOF(kept), 0, false, &daemon_profile);
 }
 
 /* daemon: what is imposed on one, or NULL. */
@@ -120,7 +126,8 @@ static int try_family(int family, const struct sandbox_profile *daemon) {
         (void)fd_close(fd);
         if (passed == (family == AF_UNIX || (family == AF_VSOCK && !daemon)))
                 return 0;
-        printf("# a socket of family %#x %s\n", (unsigned)family, passed ? "passed" : "was refused");
+        printf("# a socket of family %#x %s\n", (unsigned)family,
+               passed ? "passed" : "was refused");
         return 1;
 }
 
@@ -161,8 +168,9 @@ static const int shut[] = {
         SCMP_SYS(sethostname),   SCMP_SYS(settimeofday),     SCMP_SYS(swapoff),
         SCMP_SYS(swapon),        SCMP_SYS(syslog),           SCMP_SYS(vhangup),
         SCMP_SYS(memfd_secret),  SCMP_SYS(fanotify_mark),
-        448 /* process_mrelease */,    450 /* set_mempolicy_home_node */, 451 /* cachestat */,
-        459 /* lsm_get_self_attr */,   460 /* lsm_set_self_attr */,       461 /* lsm_list_modules */,
+        448 /* process_mrelease */,  450 /* set_mempolicy_home_node */,
+        451 /* cachestat */,         459 /* lsm_get_self_attr */,
+        460 /* lsm_set_self_attr */, 461 /* lsm_list_modules */,
         469 /* file_setattr */,
 };
 
@@ -230,7 +238,8 @@ static void test_each_layer(void) {
 }
 
 /* What it starts may need memory that becomes code: its own lock does not go on to them. */
-static int is_not_inherited(const struct sandbox_profile *p, unsigned waived, const void *arg _unused_) {
+static int is_not_inherited(const struct sandbox_profile *p, unsigned waived,
+                            const void *arg _unused_) {
         int status = -1;
         pid_t pid;
 
