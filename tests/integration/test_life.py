@@ -600,7 +600,7 @@ def test_kill(env):
 
 
 def test_kill_hung(env):
-    """kill -9 of the supervisor whose programs hang: none reads that its channel has ended; they go, too"""
+    """kill -9 of the supervisor whose programs hang, and read no end of a channel: they go, too"""
     sidebus = env.own_sidebus(virtiofsd=env.virtiofsd)
     pids = [pid for pid in sidebus.children() if processes.status(pid)[0] == sidebus.process.pid]
     assert len(pids) == 6, sidebus.children()
