@@ -611,6 +611,19 @@ def test_kill_hung(env):
              lambda: all((processes.status(p) or "  Z")[1] in "Z" for p in pids), 10)
 
 
+def test_kill_hung_start(env):
+    """kill -9 of the supervisor whose start waits for a file system: who looks there goes, too"""
+    home = env.directory()
+    # Who serves it, and never answers, lives on.
+    sidebus = env.own_sidebus(ready=False, extra_env={"HOME": home}, before=[
+        *in_namespace(f"hung:{home}"), "sh", "-c", '"$@" & wait; exec sleep 1000', "sh"])
+    sidebus.wait_log("application id|knows this VM")  # whoever was needed for that is gone
+    looks = sidebus.child("sbsupervisor", 1)
+    os.kill(processes.status(looks)[0], signal.SIGKILL)
+    wait_for("it to be gone", lambda: (processes.status(looks) or "  Z")[1] == "Z", 10)
+    sidebus.kill()
+
+
 def test_kill_start(env):
     """kill -9, then a start of the same VM: path names are taken over, documents are still there"""
     sidebus, _, _ = busy(env)
