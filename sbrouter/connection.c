@@ -58,8 +58,7 @@ struct connection *connection_free(struct connection *c) {
                 if (!list_empty(&c->half_open))
                         c->listener->n_half_open--;
         }
-        struct list *links[] = {&c->half_open, &c->dirty,    &c->dying,
-                                &c->backlog,   &c->watching, &c->link};
+        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->watching, &c->link};
         for (size_t i = 0; i < ELEMENTSOF(links); i++)
                 list_remove(links[i]);
         driver_forget(c);
@@ -72,7 +71,8 @@ struct connection *connection_free(struct connection *c) {
         (void)fd_close(fd);
         drop_pending_fds(c);
         free(c->fds);
-        free(c->part);
+        connection_end_backlog(c);
+        blob_unref(c->part, &c->router->pool);
         blob_unref(c->in, &c->router->pool);
         c->router->lent -= c->out.shares.lent;
         if (c->router->lagging == c)

@@ -68,7 +68,7 @@ struct connection {
         struct list dirty;     /* on router->dirty: has output that this turn must flush */
         struct list dying;     /* on router->dying: dead, to be released */
 
-        uint8_t *part; /* read, and not fed yet: less than one small message, or a backlog */
+        struct blob *part; /* read, and not fed yet: less than one small message, or a backlog */
         size_t n_part;
         size_t part_at;      /* what of a backlog was fed */
         struct list backlog; /* on router->backlog: part has messages that wait for their turn */
@@ -128,6 +128,8 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
 int connection_read(struct connection *c);
 /* Feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */
 int connection_work(struct connection *c);
+/* It waits for no turn any more; nothing if it did not. */
+void connection_end_backlog(struct connection *c);
 /* Sends what the socket takes now, as queue_flush() does. */
 int connection_drain(struct connection *c);
 /* The same; a dead peer is closed.  0 or a negative errno. */

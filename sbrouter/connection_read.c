@@ -23,6 +23,8 @@
  * the shared buffer, so that no more of its body is copied than that.
  */
 #define AHEAD_BYTES 4096u
+/* Of what is left of LIMIT_BACKLOG_BYTES: 64 full reads come before the first that is cut. */
+#define BACKLOG_SHARE 64u
 
 /* Of one unfinished message and of the first that follows it in the same read. */
 #define PENDING_FDS (2 * LIMIT_MESSAGE_FDS)
@@ -33,13 +35,46 @@ union fd_control {
 };
 
 static int keep_part(struct connection *c, const uint8_t *data, size_t n) {
-        c->part = malloc(n);
+        c->part = blob_new(&c->router->pool, n, n);
         if (!c->part)
                 return -ENOMEM;
-        memcpy(c->part, data, n);
+        memcpy(c->part->data, data, n);
         c->n_part = n;
         c->part_at = 0;
         return 0;
+}
+
+/* Whole messages, which have to wait for the next turn. */
+static int keep_backlog(struct connection *c, const uint8_t *data, size_t n) {
+        int v = keep_part(c, data, n);
+
+        if (v < 0)
+                return v;
+        list_append(&c->router->backlog, &c->backlog);
+        c->router->backlog_bytes += c->part->cap;
+        return 0;
+}
+
+void connection_end_backlog(struct connection *c) {
+        if (list_empty(&c->backlog))
+                return;
+        list_remove(&c->backlog);
+        c->router->backlog_bytes -= c->part->cap;
+}
+
+/*
+ * What a turn has no time for waits in memory.  Each gets a share of what is left for that, so
+ * some is left for whoever comes next; the least is so little that no turn is too short for it.
+ */
+static size_t may_read(const struct connection *c) {
+        size_t held = c->router->backlog_bytes, share;
+
+        if (c->sends_large)
+                return AHEAD_BYTES;
+        share = held < LIMIT_BACKLOG_BYTES ? (LIMIT_BACKLOG_BYTES - held) / BACKLOG_SHARE : 0;
+        if (!c->listener || share > ROUTER_SCRATCH - c->n_part)
+                return ROUTER_SCRATCH - c->n_part;
+        return share > AHEAD_BYTES ? share : AHEAD_BYTES;
 }
 
 /* Keeps what connection_feed() could not use: the start of something. */
@@ -134,10 +169,8 @@ static int take_scratch(struct connection *c, size_t n) {
 
         if (v < 0 || c->dead)
                 return v < 0 ? v : 0;
-        if (v > 0) {
-                list_append(&c->router->backlog, &c->backlog);
-                return keep_part(c, scratch + used, n - used);
-        }
+        if (v > 0)
+                return keep_backlog(c, scratch + used, n - used);
         if (used < n)
                 v = keep_rest(c, scratch + used, n - used);
         check_stray_fds(c);
@@ -192,37 +225,37 @@ static int read_large(struct connection *c, struct reading *ret) {
 static int read_small(struct connection *c, struct reading *ret) {
         uint8_t *scratch = c->router->scratch;
         size_t n = c->n_part;
-        struct iovec iov = {scratch + n, c->sends_large ? AHEAD_BYTES : ROUTER_SCRATCH - n};
+        struct iovec iov = {scratch + n, may_read(c)};
         int v;
 
         if (n > 0)
-                memcpy(scratch, c->part, n);
+                memcpy(scratch, c->part->data, n);
         v = receive(c, &iov, 1, &ret->n);
         if (v < 0 || c->dead || ret->n == 0)
                 return v;
-        free(c->part);
-        c->part = NULL;
+        c->part = blob_unref(c->part, &c->router->pool);
         c->n_part = 0;
         ret->more = ret->n == iov.iov_len;
         return take_scratch(c, n + ret->n);
 }
 
 int connection_work(struct connection *c) {
-        _cleanup_free_ uint8_t *done = NULL;
+        struct blob *done;
         size_t used, n;
-        int v = connection_feed(c, c->part + c->part_at, c->n_part - c->part_at, &used);
+        int v = connection_feed(c, c->part->data + c->part_at, c->n_part - c->part_at, &used);
 
         c->part_at += used;
         if (v == 1 && !c->dead)
                 return 0;
-        list_remove(&c->backlog);
+        connection_end_backlog(c);
         if (v < 0 || c->dead)
                 return v < 0 ? v : 0;
         done = TAKE_PTR(c->part);
         n = c->n_part - c->part_at;
         c->n_part = 0;
         if (n > 0)
-                v = keep_rest(c, done + c->part_at, n);
+                v = keep_rest(c, done->data + c->part_at, n);
+        blob_unref(done, &c->router->pool);
         check_stray_fds(c);
         return v;
 }

@@ -6,7 +6,7 @@
 
 /* What closing c gives back at once, and nobody else caused. */
 static size_t held_by(const struct connection *c) {
-        return c->out.shares.own + (c->in ? c->in->cap : 0);
+        return c->out.shares.own + (c->in ? c->in->cap : 0) + (c->part ? c->part->cap : 0);
 }
 
 struct connection *holder_of_most(struct router *r) {

@@ -70,6 +70,7 @@ struct router {
         uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
 
         struct queue_pool pool;
+        size_t backlog_bytes;       /* read, and waiting for their turn */
         size_t lent;                /* unread bytes in all queues that their senders answer for */
         bool no_room;               /* a message was refused because of that, in this turn */
         struct connection *lagging; /* a peer of ours that was seen far behind, or NULL */

@@ -34,11 +34,12 @@ static int on_disconnected(sd_bus_message *m _unused_, void *userdata,
 }
 
 int documents_open(struct documents *d, sd_event *event, int take_fd, const struct config *c,
-                   const char *app_id) {
+                   int root, const char *app_id) {
         _cleanup_close_ int fd = take_fd, in = -1;
         int r;
 
         d->config = c;
+        d->root = root;
         d->app_id = app_id;
         r = roots_open(&d->roots, app_id);
         if (r < 0)

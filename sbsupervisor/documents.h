@@ -22,6 +22,7 @@ struct documents {
         struct inlet inlet; /* what it reads of that comes through this */
         const char *app_id;
         const struct config *config;
+        int root; /* what "/" is to the daemons; borrowed */
         struct roots roots;
         char *share; /* what the guest sees, as we reach it; NULL until it is mounted */
         unsigned n_granted, n_foreign;     /* of this run: for STATUS= */
@@ -34,11 +35,11 @@ enum {
 };
 
 /*
- * take_fd: our end of the socketpair whose other end the private router got as PEER_SUPERVISOR.
+ * root: privop_namespaces.root, borrowed.  take_fd: our end of the socketpair whose other end the private router got as PEER_SUPERVISOR.
  * d's on_breach is set; everything else is made here.
  */
 int documents_open(struct documents *d, sd_event *event, int take_fd, const struct config *c,
-                   const char *app_id);
+                   int root, const char *app_id);
 void documents_done(struct documents *d);
 
 /* GetMountPoint: the reply comes when the documents are mounted. */

@@ -14,7 +14,7 @@
 #include "common/sandbox_layer.h"
 
 void documents_view_init(struct documents_view *v) {
-        *v = (struct documents_view){.namespaces = {{-1, -1, -1, -1}}};
+        *v = (struct documents_view){.namespaces = PRIVOP_NAMESPACES_NONE};
 }
 
 /*

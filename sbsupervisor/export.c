@@ -64,6 +64,8 @@ static const char *refusal(int r) {
                 [PRIVOP_E_KIND] =
                         "it is not what the dialog was for: a regular file, or a directory",
                 [PRIVOP_E_READ] = "you may not read it",
+                [PRIVOP_E_COVERED] = "it lies where the VM's portal daemons see nothing, for the "
+                                     "sockets of your session are there",
         };
 
         return r > 0 && (size_t)r < ELEMENTSOF(texts) && texts[r] ? texts[r] : strerror(-r);
@@ -104,7 +106,7 @@ static int open_uri(struct export *e, const char *uri, struct privop_file *ret) 
         if (r == 0 && e->wants != EXPORT_EITHER &&
             ret->is_directory != (e->wants == EXPORT_DIRECTORIES))
                 return PRIVOP_E_KIND;
-        return r;
+        return r == 0 ? privop_move_to_view(e->documents->root, ret) : r;
 }
 
 static void decide_rights(struct item *i) {

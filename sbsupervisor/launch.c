@@ -214,7 +214,8 @@ static int started_private_router(struct supervisor *s) {
         if (r != 0)
                 return r < 0 ? r : -EPIPE;
         s->private_listener = fd_close(s->private_listener);
-        r = documents_open(&s->documents, s->event, fd, &s->config, s->instance.state.app_id);
+        r = documents_open(&s->documents, s->event, fd, &s->config, s->view.namespaces.root,
+                           s->instance.state.app_id);
         if (r < 0)
                 return r;
         r = sd_bus_match_signal_async(s->documents.bus, NULL, "org.freedesktop.DBus",

@@ -19,6 +19,7 @@ enum {
         PRIVOP_E_SYMLINK,   /* a symlink below a directory that a VM may write */
         PRIVOP_E_KIND,      /* neither regular file nor directory; or not the one that is needed */
         PRIVOP_E_READ,      /* the person cannot read it */
+        PRIVOP_E_COVERED,   /* where the daemons of the VM see nothing, or something else */
         PRIVOP_E_USERNS,    /* the kernel does not let us make a namespace; errno says how */
         PRIVOP_E_SOCKETS,   /* there are so many files that some sockets stay to be seen */
         PRIVOP_E_PROGRAM,   /* the program to start is missing or cannot be executed */
@@ -36,9 +37,14 @@ enum {
 /* All -1: none. */
 struct privop_namespaces {
         int fds[PRIVOP_N_NAMESPACES];
+        int root; /* O_PATH: what "/" is in there */
 };
 
+#define PRIVOP_NAMESPACES_NONE ((struct privop_namespaces){{-1, -1, -1, -1}, -1})
+
 void privop_namespaces_close(struct privop_namespaces *ns);
+
+struct sandbox_profile;
 
 struct privop_spawn {
         const char *path;
@@ -50,6 +56,8 @@ struct privop_spawn {
         bool apart;             /* in new namespaces of its own, of every kind that there is */
         const struct privop_namespaces *join; /* before the exec; NULL: stay here */
         uint64_t capabilities;  /* of those namespaces, kept over the exec; no other can be had */
+        const struct sandbox_profile *profile; /* of a program that has none itself; NULL: none */
+        unsigned waived;        /* of its layers */
 };
 
 /*
@@ -123,6 +131,13 @@ int privop_open_picked(const char *path, const struct privop_roots *roots, struc
 
 /* A name, there or not, in a directory; that the person picked to save to. */
 int privop_open_parent(const char *path, const struct privop_roots *roots, struct privop_file *ret);
+
+/*
+ * f's descriptor, opened anew below root, as the daemons see it.  Ours is of our own mounts: who has a
+ * directory there walks up from it, past all that is covered for the daemons.  0, PRIVOP_E_COVERED, or a
+ * negative errno.
+ */
+int privop_move_to_view(int root, struct privop_file *f);
 
 /* 0 if directory/relative is there and no symlink leads to it; else PRIVOP_E_*. */
 int privop_check_beneath(const char *directory, const char *relative);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/same_file.h"
 
 #define MAX_SYMLINKS 40 /* the kernel's own limit */
 
@@ -308,6 +309,23 @@ static int open_parent(const char *path, const struct privop_roots *roots, bool 
 
 int privop_open_parent(const char *path, const struct privop_roots *roots, struct privop_file *ret) {
         return open_parent(path, roots, true, ret);
+}
+
+int privop_move_to_view(int root, struct privop_file *f) {
+        /* The path is the kernel's word for what f is of: no symlink is in it but one that has just come. */
+        _cleanup_close_ int fd = open_beneath(root, f->path, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+        struct statx ours, theirs;
+
+        if (fd < 0)
+                return open_error(errno) < 0 ? -errno : PRIVOP_E_COVERED;
+        if (statx(f->fd, "", AT_EMPTY_PATH, STATX_INO, &ours) < 0 ||
+            statx(fd, "", AT_EMPTY_PATH, STATX_INO, &theirs) < 0)
+                return -errno;
+        if (!same_file(&ours, &theirs))
+                return PRIVOP_E_COVERED;
+        (void)fd_close(f->fd);
+        f->fd = TAKE_FD(fd);
+        return 0;
 }
 
 int privop_check_beneath(const char *directory, const char *relative) {

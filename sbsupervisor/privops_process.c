@@ -21,7 +21,7 @@
 
 #include "common/cleanup.h"
 #include "common/id_map.h"
-#include "common/sandbox_layer.h"
+#include "common/sandbox.h"
 
 #define COVER_MS 15000 /* it takes some; then a file system on the way does not answer */
 
@@ -142,6 +142,8 @@ _noreturn_ static void child(const struct privop_spawn *s, const struct parent *
         /* It died before the line above.  Who is apart sees no parent; its channel tells it. */
         if (r == 0 && !s->apart && getppid() != parent->pid)
                 _exit(EXIT_FAILURE);
+        if (r == 0 && s->profile)
+                r = sandbox_impose(s->profile, s->waived);
         if (r == 0) {
                 (void)sigprocmask(SIG_SETMASK, &none, NULL);
                 (void)execve(s->path, (char *const *)s->argv, (char *const *)s->envp);
@@ -225,18 +227,21 @@ _noreturn_ static void hold_namespaces(const struct parent *parent, const struct
 void privop_namespaces_close(struct privop_namespaces *ns) {
         for (size_t i = 0; i < ELEMENTSOF(ns->fds); i++)
                 ns->fds[i] = fd_close(ns->fds[i]);
+        ns->root = fd_close(ns->root);
 }
 
 static int open_namespaces(pid_t pid, struct privop_namespaces *ns) {
-        for (size_t i = 0; i < ELEMENTSOF(ns_kinds); i++) {
-                char path[64];
+        char path[64];
 
+        for (size_t i = 0; i < ELEMENTSOF(ns_kinds); i++) {
                 (void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, ns_kinds[i].name);
                 ns->fds[i] = open(path, O_RDONLY | O_CLOEXEC);
                 if (ns->fds[i] < 0)
                         return -errno;
         }
-        return 0;
+        (void)snprintf(path, sizeof(path), "/proc/%d/root", pid);
+        ns->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return ns->root < 0 ? -errno : 0;
 }
 
 int privop_new_documents_namespace(const struct privop_view *view, struct privop_namespaces *ns) {

@@ -19,6 +19,7 @@
 #include "sbsupervisor/child_exit.h"
 #include "sbsupervisor/launch.h"
 #include "sbsupervisor/on_ipc.h"
+#include "sbsupervisor/sandbox_profile.h"
 #include "sbsupervisor/supervisor.h"
 
 #define RESTART_USEC     200000u   /* a VMM that reboots its guest reconnects after about a second */
@@ -156,6 +157,8 @@ static int spawn(struct supervisor *s, struct proc *p, const struct proc_row *ro
                 .apart = row->role != IPC_SUPERVISOR && !(s->config.waived & SANDBOX_NAMESPACES),
                 .join = row->in_documents_ns ? &s->view.namespaces : NULL,
                 .capabilities = row->capabilities,
+                .profile = row->in_documents_ns ? &daemon_profile : NULL,
+                .waived = s->config.waived,
         };
         int r = child_log_open(&p->log, s->event, row->name, &log_fd);
 

@@ -10,29 +10,14 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from gi.repository import Gio, GLib  # noqa: E402
+from rig import peers  # noqa: E402
 from rig.processes import Process, wait_for  # noqa: E402
-from rig.router import GUEST, VM, Client, Supervised  # noqa: E402
+from rig.router import GUEST, VM, Supervised  # noqa: E402
 
 CONNECTIONS = 2000
 QUEUE_BYTES = 1 << 30  # a fifth is for one sender: 128 bodies of 1 MiB
 VSOCK_PORT = 7919
 LOCAL_CID = 1  # VMADDR_CID_LOCAL
-
-DBUS_DAEMON_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>session</type>
-  <listen>unix:path={path}</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-  {limits}
-</busconfig>
-"""
 
 # As Debian's session.conf has them: high enough for anything here.
 DBUS_DAEMON_LIMITS = {
@@ -42,10 +27,7 @@ DBUS_DAEMON_LIMITS = {
     "max_match_rules_per_connection": 50000, "max_replies_per_connection": 50000,
 }
 
-# What dbus-broker's launcher makes of a policy that allows everything.
-ALLOW = GLib.Variant("(bta(btbs)a(btssssuutt)a(btssssuutt))", (
-    True, 1, [(True, 1, True, "")], [(True, 1, "", "", "", "", 0, 0, 0, 2 ** 64 - 1)],
-    [(True, 1, "", "", "", "", 0, 0, 0, 2 ** 64 - 1)]))
+DBUS_BROKER_LIMITS = {"bytes": 2 ** 31, "fds": 100000, "matches": 1000000, "objects": 1000000}
 
 
 class Missing(Exception):
@@ -96,19 +78,13 @@ class Sbrouter(Bus):
         wait_for("sbrouter", lambda: "running" in self.process.log() or self.is_up())
 
 
-class DbusDaemon(Bus):
+class DbusDaemon(peers.Daemon):
+    options, pids = Bus.options, Bus.pids
+
     def __init__(self, _build, directory):
-        super().__init__("dbus-daemon", directory)
-        program = shutil.which("dbus-daemon")
-        if program is None:
+        if shutil.which(self.name) is None:
             raise Missing("no dbus-daemon: apt install dbus-daemon")
-        limits = "\n".join(f'  <limit name="{name}">{value}</limit>'
-                           for name, value in DBUS_DAEMON_LIMITS.items())
-        config = os.path.join(directory, "config")
-        with open(config, "w", encoding="ascii") as f:
-            f.write(DBUS_DAEMON_CONFIG.format(path=self.path, limits=limits))
-        self.start([program, "--config-file=" + config, "--nofork", "--nopidfile"])
-        wait_for("dbus-daemon", self.is_up)
+        super().__init__(directory, eavesdrop=True, limits=DBUS_DAEMON_LIMITS)
 
 
 def dbus_broker(build):
@@ -132,44 +108,12 @@ def dbus_broker(build):
     return unpacked
 
 
-class DbusBroker(Bus):
-    """Without its launcher, which needs systemd: this is the controller that it has instead."""
+class DbusBroker(peers.Broker):
+    options, pids = Bus.options, Bus.pids
 
     def __init__(self, build, directory):
-        super().__init__("dbus-broker", directory)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.start([dbus_broker(build), "--controller", str(theirs.fileno()),
-                        "--machine-id", "0" * 31 + "1", "--max-bytes", str(2 ** 31),
-                        "--max-fds", "100000", "--max-matches", "1000000",
-                        "--max-objects", "1000000"], pass_fds=[theirs.fileno()])
-        identity = str(os.geteuid()).encode().hex()
-        self.controller = Client(ours, fds=True, say_hello=False,
-                                 mechanism=f"AUTH EXTERNAL {identity}".encode())
-        self.add_listener()
-
-    def add_listener(self):
-        rules = ALLOW.get_type_string()
-        everybody = (2 ** 32 - 1, ALLOW.unpack())
-        policy = GLib.Variant(f"(a(u{rules})a(buu{rules})a(ss)bs)",
-                              ([everybody], [], [], False, "user"))
-        message = Gio.DBusMessage.new_method_call(None, "/org/bus1/DBus/Broker",
-                                                  "org.bus1.DBus.Broker", "AddListener")
-        message.set_serial(2)
-        message.set_body(GLib.Variant("(ohv)", ("/org/bus1/DBus/Listener/0", 0, policy)))
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as s:
-            s.bind(self.path)
-            s.listen(4096)
-            message.set_unix_fd_list(Gio.UnixFDList.new_from_array([os.dup(s.fileno())]))
-            socket.send_fds(self.controller.socket,
-                            [message.to_blob(Gio.DBusCapabilityFlags.UNIX_FD_PASSING)],
-                            [s.fileno()])
-        answer = self.controller.result(2)
-        assert answer == (), f"dbus-broker: AddListener: {answer}\n{self.process.log()}"
-
-    def close(self):
-        self.controller.close()
-        super().close()
+        super().__init__(directory, os.path.dirname(dbus_broker(build)), limits=DBUS_BROKER_LIMITS,
+                         backlog=4096)
 
 
 # --- over vsock, where the kernel can reach itself ------------------------------------------------

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from rig.router import Standalone
+from rig.router import FDS, GUEST, VM, Standalone, Supervised
 
 
 def run_bench(env, *arguments):
@@ -18,11 +18,15 @@ def client(env, address, *work):
                            *work], capture_output=True, text=True, check=False)
 
 
-def expected(env):
-    """(bus, row) of all that the router and the relay are measured by."""
+def bench_rows(env):
     sys.path.insert(0, os.path.join(env.source, "tests/bench"))
     import rows
-    return {(bus, row.key) for group in rows.GROUPS for row in group.rows
+    return rows
+
+
+def expected(env):
+    """(bus, row) of all that the router and the relay are measured by."""
+    return {(bus, row.key) for group in bench_rows(env).GROUPS for row in group.rows
             for bus in ("relay", "sbrouter") if bus not in group.unless}
 
 
@@ -41,6 +45,24 @@ def test_rows(env):
     assert expected(env) <= found, expected(env) - found
     table = [line for line in done.stdout.splitlines() if line.startswith("| signal to ")]
     assert len(table) == 4 and all(line.count("|") == 8 for line in table), done.stdout
+
+
+def test_vsock_rows(env):
+    """what is measured over vsock, over a unix socket here: a VM's bus, with its limits, refuses none of it"""
+    router = env.closing(Supervised(env.build, env.tmp, env.source, VM))
+    path = router.listen(GUEST | FDS)
+    groups = bench_rows(env).VSOCK_GROUPS
+    for group in groups:
+        done = client(env, "unix:path=" + path, *group.options, *group.work)
+        assert done.returncode == 0, (group.work, done.stderr)
+        assert {line.split("\t")[0] for line in done.stdout.splitlines()} == {r.key for r in group.rows}
+    assert len(groups) == 2
+
+
+def test_other_bus_only(env):
+    """a bus that does not listen on vsock, measured by itself"""
+    done = run_bench(env, "--rounds", "1", "--seconds", "0.01", "--bus", "dbus-daemon", "connect")
+    assert done.returncode == 0 and "connect and Hello" in done.stdout, done
 
 
 def test_refused(env):

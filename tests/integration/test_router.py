@@ -8,16 +8,11 @@ import threading
 from gi.repository import Gio, GLib
 
 from rig.processes import wait_for
-from rig.router import BUS, BUS_PATH, Standalone, signal
-from rig.wire import call
+from rig.router import BUS, BUS_PATH, ERROR, Standalone, bus, signal
+from rig.wire import call, variant
 
-ERROR = "org.freedesktop.DBus.Error."
 PRIMARY, IN_QUEUE, EXISTS, ALREADY = 1, 2, 3, 4
 ALLOW, REPLACE, NO_QUEUE = 1, 2, 4
-
-
-def bus(env):
-    return env.closing(Standalone(env.build, env.tmp))
 
 
 def client(env, router, **arguments):
@@ -26,10 +21,6 @@ def client(env, router, **arguments):
 
 def clients(env, router, n, **arguments):
     return [client(env, router, **arguments) for _ in range(n)]
-
-
-def variant(kind, *values):
-    return GLib.Variant(kind, values)
 
 
 def request(c, name, flags=0):

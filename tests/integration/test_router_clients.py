@@ -11,17 +11,10 @@ from dbus.mainloop.glib import DBusGMainLoop
 from gi.repository import Gio, GLib
 
 from rig.processes import Process, scale, wait_for
-from rig.router import BUS, BUS_PATH, Client, Standalone
+from rig.router import BUS, BUS_PATH, Client, bus
+from rig.wire import variant
 
 PYTHON = "/usr/bin/python3"
-
-
-def variant(kind, *values):
-    return GLib.Variant(kind, values)
-
-
-def bus(env):
-    return env.closing(Standalone(env.build, env.tmp))
 
 
 def run(argv):

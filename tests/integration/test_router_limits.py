@@ -4,29 +4,21 @@
 import ast
 import glob
 import os
+import signal as sig
 import socket
 import struct
 import time
 
-from gi.repository import GLib
-
 from rig.limits import limit, limits
 from rig.processes import scale, wait_for
-from rig.router import (BUS, BUS_PATH, GUEST, PORTAL, PRIVATE, SUPERVISOR, VM, Client, Standalone,
-                        Supervised, signal)
-from rig.wire import call
+from rig.router import (BUS, BUS_PATH, ERROR, GUEST, PORTAL, PRIVATE, SUPERVISOR, VM, Client,
+                        Supervised, Watched, signal)
+from rig.wire import CALL, NAMED, SIGNAL, bytes_message, call, fixed, variant
 
-ERROR = "org.freedesktop.DBus.Error."
 SECTIONS = ["first bytes of a guest stream", "messages", "a connection of the bus"]
 
 # These need a VM's vsock: tests/vm/test_vsock.py.
 NEED_A_VM = {"VSOCK_BUFFER", "VSOCK_BUFFER_MAX", "PROBE_SECONDS"}
-
-SIGNAL_FIELDS = [(1, b"o", b"/"), (2, b"s", b"t.T"), (3, b"s", b"M")]
-
-
-def variant(kind, *values):
-    return GLib.Variant(kind, values)
 
 
 def test_every_limit(env):
@@ -41,40 +33,6 @@ def test_every_limit(env):
     assert len(ours) > 25, ours
     assert not ours - reached - NEED_A_VM, ours - reached - NEED_A_VM
     assert not NEED_A_VM & reached
-
-
-class Bus:
-    """A bus with a client on it that must not notice anything."""
-
-    def __init__(self, env):
-        self.env = env
-        self.router = env.closing(Standalone(env.build, env.tmp))
-        self.witness = self.client()
-
-    def client(self, **arguments):
-        return self.env.closing(self.router.client(**arguments))
-
-
-def message(kind, fields, body=b"", serial=5):
-    """A little-endian message; fields: (code, type, value)."""
-    data = b""
-    for code, letter, value in fields:
-        data += bytes(-len(data) % 8) + struct.pack("<BB2s", code, 1, letter + b"\0")
-        if letter == b"u":
-            data += struct.pack("<I", value)
-        elif letter == b"g":
-            data += struct.pack("<B", len(value)) + value + b"\0"
-        else:
-            data += struct.pack("<I", len(value)) + value + b"\0"
-    return (struct.pack("<cBBBIII", b"l", kind, 0, 1, len(body), serial, len(data)) + data +
-            bytes(-len(data) % 8) + body)
-
-
-def bytes_signal(size, destination=None, serial=5):
-    """A signal whose body is so many bytes."""
-    to = [(6, b"s", destination.encode())] if destination else []
-    return message(4, SIGNAL_FIELDS + to + [(8, b"g", b"ay")],
-                   struct.pack("<I", size) + bytes(size), serial)
 
 
 def takes(bus, data, what, **arguments):
@@ -104,7 +62,7 @@ def test_greeting_line(env):
 
 def test_sasl(env):
     """authentication: a line and a number of lines at the limit are answered, one more is not"""
-    bus = Bus(env)
+    bus = Watched(env)
     n = limit(env, "SASL_LINE")
     for size, taken in ((n, True), (n + 1, False)):
         c = bus.client(authenticate=False)
@@ -127,12 +85,12 @@ def test_sasl(env):
 
 def test_message_bytes(env):
     """a message as long as one may be arrives whole, with room for the sender's name; then cut off"""
-    bus = Bus(env)
+    bus = Watched(env)
     sender, receiver = bus.client(), bus.client()
     room = 272  # of the header that goes out: MESSAGE_STAMP_ROOM
     largest = limit(env, "MESSAGE_BYTES") - room
     # Two arrays: one alone may have half of this.
-    head = message(4, SIGNAL_FIELDS + [(6, b"s", receiver.name.encode()), (8, b"g", b"ayay")])
+    head = fixed(SIGNAL, 5, NAMED + [(6, b"s", receiver.name.encode()), (8, b"g", b"ayay")])
     half = 1 << 26
 
     def of(size):
@@ -166,41 +124,41 @@ def test_message_bytes(env):
 
 def test_array_bytes(env):
     """an array of 64 MiB, and of one byte more"""
-    bus = Bus(env)
+    bus = Watched(env)
     n = limit(env, "ARRAY_BYTES")
-    assert takes(bus, bytes_signal(n), n) and not takes(bus, bytes_signal(n + 1), n + 1)
+    assert takes(bus, bytes_message(n), n) and not takes(bus, bytes_message(n + 1), n + 1)
 
 
 def test_header_bytes(env):
     """a header of 64 KiB, and of one byte more"""
-    bus = Bus(env)
+    bus = Watched(env)
     n = limit(env, "HEADER_BYTES")
-    rest = len(message(4, [SIGNAL_FIELDS[1], SIGNAL_FIELDS[2], (1, b"o", b"/")])) - 1
+    rest = len(fixed(SIGNAL, 5, [NAMED[1], NAMED[2], (1, b"o", b"/")])) - 1
     for size, taken in ((n, True), (n + 1, False)):
         path = b"/" + b"a" * (size - rest - 8)
-        data = message(4, [SIGNAL_FIELDS[1], SIGNAL_FIELDS[2], (1, b"o", path + b"a" * 7)])
-        data = data if taken else message(4, [*SIGNAL_FIELDS[1:], (1, b"o", path + b"a" * 17)])
+        data = fixed(SIGNAL, 5, [NAMED[1], NAMED[2], (1, b"o", path + b"a" * 7)])
+        data = data if taken else fixed(SIGNAL, 5, [*NAMED[1:], (1, b"o", path + b"a" * 17)])
         assert takes(bus, data, size) == taken, (size, len(data))
 
 
 def test_depth(env):
     """64 containers in one another, and 65"""
-    bus = Bus(env)
+    bus = Watched(env)
     n = limit(env, "DEPTH")
     for depth, taken in ((n, True), (n + 1, False)):
         body = b"\1v\0" * (depth - 1) + b"\1y\0" + b"\7"
-        data = message(4, SIGNAL_FIELDS + [(8, b"g", b"v")], body)
+        data = fixed(SIGNAL, 5, NAMED + [(8, b"g", b"v")], body)
         assert takes(bus, data, depth) == taken, depth
 
 
 def test_message_fds(env):
     """16 descriptors in a message, and 17"""
-    bus = Bus(env)
+    bus = Watched(env)
     n = limit(env, "MESSAGE_FDS")
     with open("/dev/null", "rb") as null:
         for count, taken in ((n, True), (n + 1, False)):
             c = bus.client(fds=True)
-            data = message(4, SIGNAL_FIELDS + [(9, b"u", count)])
+            data = fixed(SIGNAL, 5, NAMED + [(9, b"u", count)])
             socket.send_fds(c.socket, [data], [null.fileno()] * count)
             if taken:
                 assert c.alive()
@@ -212,7 +170,7 @@ def test_message_fds(env):
 
 def test_matches_of_all(env):
     """match rules of the whole bus; when they are used up, a connection still gets some"""
-    bus = Bus(env)
+    bus = Watched(env)
     each, total = limit(env, "MATCHES"), limit(env, "MATCHES_BUS")
     for k in range(total // each):
         c = bus.client()
@@ -228,31 +186,31 @@ def test_matches_of_all(env):
 
 def test_queue_bytes(env):
     """16 MiB of signals that a subscriber has not read, and a little more"""
-    bus = Bus(env)
+    bus = Watched(env)
     slow, sender = bus.client(), bus.client()
     assert slow.add_match("member='M'") == ()
     n, size = limit(env, "QUEUE_BYTES"), 1 << 20
     for _ in range(n // size - 1):
-        sender.send(bytes_signal(size))
+        sender.send(bytes_message(size))
     assert sender.alive() and bus.witness.ask("NameHasOwner", variant("(s)", slow.name)) == (True,)
     for _ in range(3):
-        sender.send(bytes_signal(size))
+        sender.send(bytes_message(size))
     assert sender.alive()
     wait_for("it to go", lambda: bus.witness.ask("NameHasOwner", variant("(s)", slow.name)) == (False,))
 
 
 def test_signal_bytes(env):
     """a signal too long for a subscriber's queue closes nobody: who has no room misses it"""
-    bus = Bus(env)
+    bus = Watched(env)
     slow, reader, sender = bus.client(), bus.client(), bus.client()
     for c in (slow, reader):
         assert c.add_match("member='M'") == ()
     n, queue = limit(env, "SIGNAL_BYTES"), limit(env, "QUEUE_BYTES")
     for size in (queue + (1 << 20), n + 1, queue + (1 << 20)):
-        sender.send(bytes_signal(size))
+        sender.send(bytes_message(size))
         assert sender.alive()
         assert [m.get_member() for m in reader.signals()] == ["M"], size
-    sender.send(bytes_signal(10))
+    sender.send(bytes_message(10))
     assert sender.alive()
     sizes = [m.get_body().get_size() for m in slow.signals() if m.get_member() == "M"]
     assert sizes[0] > queue and sizes[-1] < 100 and len(sizes) == 2, sizes
@@ -316,29 +274,28 @@ def drained(c):
 
 def test_queue_fds(env):
     """64 descriptors that a receiver has not read, then the next message with some is refused"""
-    bus = Bus(env)
+    bus = Watched(env)
     sender, receiver = bus.client(fds=True), bus.client(fds=True)
     n, each = limit(env, "QUEUE_FDS"), limit(env, "MESSAGE_FDS")
-    fill = bytes_signal(1 << 20, receiver.name)  # nothing more goes out until this is read
+    fill = bytes_message(1 << 20, receiver.name)  # nothing more goes out until this is read
     sender.send(fill)
     assert sender.alive()
     with open("/dev/null", "rb") as null:
         for i in range(n // each + 1):
-            data = message(1, SIGNAL_FIELDS + [(6, b"s", receiver.name.encode()), (9, b"u", each)],
-                           serial=200 + i)
+            data = fixed(CALL, 200 + i, NAMED + [(6, b"s", receiver.name.encode()), (9, b"u", each)])
             socket.send_fds(sender.socket, [data], [null.fileno()] * each)
     assert sender.result(200 + n // each) == ERROR + "LimitsExceeded"
-    data = message(1, SIGNAL_FIELDS + [(6, b"s", receiver.name.encode())], serial=300)
+    data = fixed(CALL, 300, NAMED + [(6, b"s", receiver.name.encode())])
     sender.send(data)
     assert sender.alive() and bus.witness.alive()
 
 
 def test_bus_bytes(env):
     """256 MiB of unfinished messages: below it all stay, above it the largest holder goes"""
-    bus = Bus(env)
+    bus = Watched(env)
     n, part = limit(env, "BUS_BYTES"), 36 << 20
     before = bus.router.resident()
-    data = bytes_signal(60 << 20, bus.witness.name)[:part]
+    data = bytes_message(60 << 20, bus.witness.name)[:part]
     holders = []
     while (len(holders) + 1) * (32 << 20) <= n:  # a buffer doubles as it fills: this one is 64 MiB
         c = bus.client()
@@ -354,27 +311,25 @@ def test_bus_bytes(env):
 
 def test_lent_bytes(env):
     """128 MiB of unread messages from client to client: refused then, nobody is closed, small ones pass"""
-    bus = Bus(env)
+    bus = Watched(env)
     n, sure, size = limit(env, "LENT_BYTES"), limit(env, "LENT_SURE"), 30 << 20
     before = bus.router.resident()
     slow = [bus.client() for _ in range(n // size + 4)]
     sender = bus.client()
     for c in slow[:n // size]:
-        sender.send(bytes_signal(size, c.name))
+        sender.send(bytes_message(size, c.name))
         assert sender.alive()
     for c in slow[:n // size]:  # none of them hangs
         c.buffer += c.socket.recv(1 << 18)
     for c in slow[n // size:]:  # and up to the brim
         for part in [1 << 20] * 3 + [sure // 4] * 80:
-            sender.send(bytes_signal(part, c.name))
+            sender.send(bytes_message(part, c.name))
         assert sender.alive()
     assert bus.router.resident() - before < (200 << 10) * scale()
     fresh, other = bus.client(), bus.client()
     fresh.signals()
     for small, answer in ((sure * 2, ERROR + "LimitsExceeded"), (sure // 2, "NoReply")):
-        data = message(1, SIGNAL_FIELDS + [(6, b"s", fresh.name.encode()), (8, b"g", b"ay")],
-                       struct.pack("<I", small) + bytes(small), serial=400)
-        other.send(data)
+        other.send(bytes_message(small, fresh.name, CALL, serial=400))
         if answer != "NoReply":
             assert other.result(400) == answer
     assert fresh.message().get_member() == "M"
@@ -388,21 +343,19 @@ def test_lent_bytes(env):
 
 def test_hanging_receivers(env):
     """receivers that hang keep the room of all others: after 10 s they are closed, one that reads a little is not"""
-    bus = Bus(env)
+    bus = Watched(env)
     n, seconds = limit(env, "LENT_BYTES"), limit(env, "STALL_SECONDS")
     part, size = 39 << 20, 1 << 20
     hanging = [bus.client() for _ in range(2)]
     slow, sender, other = bus.client(), bus.client(), bus.client()
     for c in (*hanging, slow):
-        sender.send(bytes_signal(part if c is not slow else n - 2 * part - size, c.name))
+        sender.send(bytes_message(part if c is not slow else n - 2 * part - size, c.name))
         assert sender.alive()
     start = time.monotonic()
 
     def passes():
         assert slow.socket.recv(1 << 16)
-        request = message(1, SIGNAL_FIELDS + [(6, b"s", other.name.encode()), (8, b"g", b"ay")],
-                          struct.pack("<I", 12 * size) + bytes(12 * size), serial=700)
-        sender.send(request)
+        sender.send(bytes_message(12 * size, other.name, CALL, serial=700))
         sender.send(call("/", BUS + ".Peer", "Ping", serial=701))
         first = sender.message()
         while first.get_reply_serial() not in (700, 701):
@@ -426,7 +379,7 @@ def test_hanging_receivers(env):
 
 def test_turn(env):
     """of one client 1024 messages a turn, or 128 that are for all: whoever asks then is next"""
-    bus = Bus(env)
+    bus = Watched(env)
     sender, receiver = bus.client(), bus.client()
     assert sender.alive() and bus.witness.alive() and receiver.alive()
     n, slow = limit(env, "TURN_MESSAGES"), limit(env, "TURN_SLOW")
@@ -434,14 +387,14 @@ def test_turn(env):
         flood = data * (3 * turn)
         assert turn == n or receiver.add_match("member='M'") == ()
         sender.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
-        os.kill(bus.router.process.pid, 19)
+        os.kill(bus.router.process.pid, sig.SIGSTOP)
         sender.socket.settimeout(0.2)
         try:
             sender.send(flood)
         except socket.timeout:
             pass
         bus.witness.send(call("/", "t.T", "After", destination=receiver.name, serial=50))
-        os.kill(bus.router.process.pid, 18)
+        os.kill(bus.router.process.pid, sig.SIGCONT)
         sender.close()
         sender = bus.client()
         seen = 0
@@ -453,9 +406,34 @@ def test_turn(env):
         bus.witness = bus.client()
 
 
+def test_backlog_bytes(env):
+    """32 MiB of messages that were read and wait for their turn: then less is read, and nobody is closed"""
+    bus = Watched(env)
+    n = limit(env, "BACKLOG_BYTES")
+    senders = [bus.client() for _ in range(300)]
+    one = signal("M")  # to nobody, and still they are looked at one by one
+    before = int(bus.router.status("VmHWM"))
+    os.kill(bus.router.process.pid, sig.SIGSTOP)
+    sent = [send_some(c, one * 4096) for c in senders]
+    os.kill(bus.router.process.pid, sig.SIGCONT)
+    assert sum(sent) > 1.5 * n, sum(sent)
+    for c, k in zip(senders, sent):
+        assert c.send(one[k % len(one):])
+    assert bus.witness.alive() and all(c.alive() for c in senders)
+    grown = (int(bus.router.status("VmHWM")) - before) << 10
+    assert n / 2 < grown < n * 1.3 * scale(), grown
+    assert bus.witness.ask("GetStats", interface=BUS + ".Debug.Stats")[0]["QueuedBytes"] < 1 << 20
+
+
+def send_some(c, data):
+    """As much as the socket takes; how much that was."""
+    c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
+    return c.socket.send(data, socket.MSG_DONTWAIT)
+
+
 def test_router_fds(env):
     """the router may have as many descriptors as it needs for all connections, and no more"""
-    bus = Bus(env)
+    bus = Watched(env)
     with open(f"/proc/{bus.router.process.pid}/limits", encoding="ascii") as f:
         rows = {line[:26].strip(): line[26:].split()[:2] for line in f}
     n = str(limit(env, "ROUTER_FDS"))

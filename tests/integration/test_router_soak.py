@@ -8,19 +8,15 @@ import random
 import socket
 import time
 
-from gi.repository import Gio, GLib
+from gi.repository import Gio
 
 from rig.processes import sanitized, wait_for
 from rig.router import BUS, BUS_PATH, Client, Standalone, signal
-from rig.wire import call
+from rig.wire import call, variant
 
 SECONDS = float(os.environ.get("SIDEBUS_SOAK_SECONDS", "8"))
 STATS = {"interface": BUS + ".Debug.Stats"}
 CLIENTS = 24  # at a time
-
-
-def variant(kind, *values):
-    return GLib.Variant(kind, values)
 
 
 class Guest:

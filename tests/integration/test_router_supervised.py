@@ -6,20 +6,15 @@ import socket
 import struct
 import subprocess
 
-from gi.repository import Gio, GLib
+from gi.repository import Gio
 
 from rig import boundaries
 from rig.limits import limit
 from rig.processes import wait_for
-from rig.router import (BUS, CID, FDS, GUEST, MACHINE_ID, OWNER, PORTAL, PRIVATE, SUPERVISOR, VM,
-                        Client, Supervised, signal)
-from rig.wire import call
+from rig.router import (BUS, CID, ERROR, FDS, GUEST, MACHINE_ID, OWNER, PORTAL, PRIVATE, SUPERVISOR,
+                        VM, Client, Supervised, signal)
+from rig.wire import call, variant
 
-ERROR = "org.freedesktop.DBus.Error."
-
-
-def variant(kind, *values):
-    return GLib.Variant(kind, values)
 
 
 def router(env, bus=VM, **arguments):

@@ -5,24 +5,15 @@ import os
 import signal as sig
 import subprocess
 
-from gi.repository import Gio, GLib
+from gi.repository import Gio
 
 from rig.processes import wait_for
-from rig.router import (BUS, DEBUG, FDS, GUEST, OWNER, PORTAL, VM, Client, Standalone,
-                        Supervised, signal)
-from rig.wire import call
+from rig.router import (BUS, DEBUG, ERROR, FDS, GUEST, OWNER, PORTAL, VM, Client, Supervised, bus,
+                        signal)
+from rig.wire import CALL, FAILURE, RETURN, SIGNAL, call, variant
 
-ERROR = "org.freedesktop.DBus.Error."
 MONITORING = {"interface": BUS + ".Monitoring"}
 STATS = {"interface": BUS + ".Debug.Stats"}
-
-
-def variant(kind, *values):
-    return GLib.Variant(kind, values)
-
-
-def bus(env):
-    return env.closing(Standalone(env.build, env.tmp))
 
 
 def client(env, router, **arguments):
@@ -46,9 +37,6 @@ def seen(monitor, until):
                       m.get_sender(), m.get_destination()))
         if m.get_member() == until:
             return found
-
-
-CALL, RETURN, FAILURE, SIGNAL = 1, 2, 3, 4
 
 
 def test_monitor_sees(env):

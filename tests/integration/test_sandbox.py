@@ -2,6 +2,7 @@
 """What the processes of an instance are shut into, seen from outside and from inside."""
 
 import errno
+import json
 import os
 import re
 import socket
@@ -9,10 +10,11 @@ import stat
 import subprocess
 import sys
 
-from rig import boundaries, linux, person, processes
+from rig import boundaries, daemon_tries, linux, person, processes
 from rig.guest import FILE_CHOOSER, GuestClient
 from rig.limits import limit
 from rig.processes import sanitized, wait_for
+from rig.session import LIBEXEC
 from rig.sidebus import in_namespace
 
 OURS = ("sbrouter", "sbportal")
@@ -425,6 +427,56 @@ def test_virtiofsd(env):
         assert names <= {b"PATH", b"LANG", b"PWD", b"SHLVL", b"_"}, names
     root, _, fstype = mountinfo(pid)["/"]
     assert root.endswith("/by-app/org.sidebus.vm.demo") and fstype.startswith("fuse"), (root, fstype)
+
+
+# --- the daemons: what they can do to others -------------------------------------------------------
+
+def tried(env, variable, real, waived=""):
+    """What a program in a daemon's place could do, and what it did to others of the person's."""
+    victims = env.closing(daemon_tries.Victims())
+    config = f"[Sandbox]\nWaive={waived}\n" if waived else ""
+    sidebus = env.closing(env.own_sidebus(config=config, extra_env={
+        variable: daemon_tries.make(env, real, victims.pids)}))
+    said = sidebus.wait_log(daemon_tries.PREFIX + r"(\{.*\})")[1]
+    assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
+    env.hostile(boundaries.DAEMONS, 64 + len(victims.pids) + 2)
+    return json.loads(said), victims
+
+
+ALL_DOORS = sorted(daemon_tries.DOORS)
+SIGNALS_BOUND = linux.landlock_abi() >= 6
+
+
+def arrive(victims, doors):
+    """By these doors signals came, which were sent before; they may still be on their way."""
+    if doors:
+        wait_for("the signals", lambda: victims.signalled() == doors)
+    assert victims.signalled() == doors, victims.signalled()
+
+
+def test_daemons_others(env):
+    """in a daemon's place: no socket but unix ones, no signal to others, no server, no new code"""
+    expected = {"families": [socket.AF_UNIX], "listens": False,
+                "code": linux.memory_may_become_code(),
+                # Of that one the kernel says nothing.
+                "signals": ["F_SETOWN"] if SIGNALS_BOUND else list(daemon_tries.DOORS)}
+    for variable, real in (("SIDEBUS_DOCUMENT_PORTAL", LIBEXEC + "/xdg-document-portal"),
+                           ("SIDEBUS_PERMISSION_STORE", LIBEXEC + "/xdg-permission-store"),
+                           ("SIDEBUS_VIRTIOFSD", env.virtiofsd)):
+        could, victims = tried(env, variable, real)
+        assert could == expected, (variable, could)
+        arrive(victims, [] if SIGNALS_BOUND else ALL_DOORS)
+
+
+def test_daemons_layers(env):
+    """the sockets are the filter's doing, and the signals Landlock's: with one waived they are there"""
+    real = ("SIDEBUS_DOCUMENT_PORTAL", LIBEXEC + "/xdg-document-portal")
+    could, victims = tried(env, *real, waived="landlock")
+    assert could["families"] == [socket.AF_UNIX] and not could["listens"], could
+    arrive(victims, ALL_DOORS)
+    could, victims = tried(env, *real, waived="seccomp")
+    assert {socket.AF_UNIX, socket.AF_VSOCK} <= set(could["families"]) and could["listens"], could
+    arrive(victims, [] if SIGNALS_BOUND else ALL_DOORS)
 
 
 # --- a kernel that lacks a layer -------------------------------------------------------------------

@@ -14,6 +14,7 @@
   env.note(text) a line that the runner prints under the test, for figures
   env.hostile(boundary, n)  n inputs were tried that an honest peer would not send (boundaries.py)
   env.newer_portal  the directory of an xdg-desktop-portal since 1.19.4, likewise
+  env.newer_buses  that of a dbus-daemon 1.16 and a dbus-broker 37, likewise; "": this machine's own
 
 The shared parts are started by the first test that asks for them.  A test in which one of them
 ended has failed, whatever else it saw, and the next test gets new ones.
@@ -23,7 +24,7 @@ import os
 import re
 import shutil
 
-from . import boundaries, newer_portal, virtiofsd
+from . import boundaries, newer_buses, newer_portal, virtiofsd
 from .processes import descendants
 from .guest import GuestClient, pump
 from .session import LIBEXEC, HostSession
@@ -190,6 +191,12 @@ class Env:
     def newer_portal(self):
         path = newer_portal.find(self.build)
         assert path, "no xdg-desktop-portal since 1.19.4 (see the first lines)"
+        return path
+
+    @property
+    def newer_buses(self):
+        path = newer_buses.find(self.build)
+        assert path is not None, "no dbus-daemon 1.16 and dbus-broker 37 (see the first lines)"
         return path
 
     def client(self):

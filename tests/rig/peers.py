@@ -13,7 +13,10 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow send_destination="*"{eavesdrop}/><allow own="*"/>
-<allow receive_sender="*"{eavesdrop}/></policy></busconfig>"""
+<allow receive_sender="*"{eavesdrop}/></policy>{limits}</busconfig>"""
+
+# What dbus-broker wants to be told.
+LIMITS = {"bytes": 1 << 30, "fds": 4096, "matches": 65536, "objects": 65536}
 
 # What one user may do, as dbus-broker is told it: connect, own, send and receive anything.
 BATCH = "bta(btbs)a(btssssuutt)a(btssssuutt)"
@@ -21,6 +24,14 @@ POLICY = f"(a(u({BATCH}))a(buu({BATCH}))a(ss)bs)"
 
 
 class Peer:
+    """programs: the directory of another release's; "": this machine's own."""
+
+    def __init__(self, directory, programs):
+        beside = ".newer" if programs else ""  # both may run
+        self.path = os.path.join(directory, self.name + beside)
+        self.address = "unix:path=" + self.path
+        self.program = os.path.join(programs, self.name)
+
     def close(self):
         assert self.process.running(), self.process.log()
         self.process.stop()
@@ -29,15 +40,16 @@ class Peer:
 class Daemon(Peer):
     name = "dbus-daemon"
 
-    def __init__(self, directory, arguments=(), *, eavesdrop=False):
-        """With eavesdrop it also passes on answers that nobody asked for."""
-        self.path = os.path.join(directory, "daemon")
-        self.address = "unix:path=" + self.path
-        config = os.path.join(directory, "daemon.conf")
+    def __init__(self, directory, arguments=(), *, eavesdrop=False, limits=None, programs=""):
+        """With eavesdrop it also passes on answers that nobody asked for.  limits: others than its own."""
+        super().__init__(directory, programs)
+        config = self.path + ".conf"
         with open(config, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(path=self.path, eavesdrop=' eavesdrop="true"' * eavesdrop))
-        self.process = Process(["dbus-daemon", "--config-file=" + config, "--nofork", "--nopidfile",
-                                *arguments], log=os.path.join(directory, "daemon.log"))
+            f.write(CONFIG.format(
+                path=self.path, eavesdrop=' eavesdrop="true"' * eavesdrop,
+                limits="".join(f'<limit name="{k}">{v}</limit>' for k, v in (limits or {}).items())))
+        self.process = Process([self.program, "--config-file=" + config, "--nofork", "--nopidfile",
+                                *arguments], log=self.path + ".log")
         wait_for("dbus-daemon", lambda: listens(self.path) or not self.process.running())
         assert self.process.running(), self.process.log()
 
@@ -52,22 +64,20 @@ class Broker(Peer):
 
     name = "dbus-broker"
 
-    def __init__(self, directory):
-        self.path = os.path.join(directory, "broker")
-        self.address = "unix:path=" + self.path
+    def __init__(self, directory, programs="", *, limits=None, backlog=64):
+        super().__init__(directory, programs)
+        limits = [word for key, n in (limits or LIMITS).items() for word in (f"--max-{key}", str(n))]
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = Process(
-                ["dbus-broker", "--controller", str(theirs.fileno()), "--machine-id", "1" * 32,
-                 "--max-bytes", str(1 << 30), "--max-fds", "4096", "--max-matches", "65536",
-                 "--max-objects", "65536"],
-                pass_fds=[theirs.fileno()], log=os.path.join(directory, "broker.log"))
+                [self.program, "--controller", str(theirs.fileno()), "--machine-id", "1" * 32, *limits],
+                pass_fds=[theirs.fileno()], log=self.path + ".log")
         identity = str(os.getuid()).encode().hex().encode()
         self.controller = Client(ours, mechanism=b"AUTH EXTERNAL " + identity, fds=True,
                                  say_hello=False)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.path)
-            listener.listen(64)
+            listener.listen(backlog)
             listener.setblocking(False)
             self.add(listener)
 

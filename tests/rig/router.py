@@ -8,17 +8,24 @@ import struct
 
 from gi.repository import Gio, GLib
 
+from . import boundaries
 from .processes import Process, wait_for
 from .wire import RawClient, call
 
 BUS = "org.freedesktop.DBus"
 BUS_PATH = "/org/freedesktop/DBus"
+ERROR = BUS + ".Error."
+PING = call("/", BUS + ".Peer", "Ping", serial=7)
 
 # enum values of ipc/ipc_msg.h
 VM, PRIVATE = 1, 2
 GUEST, CID, OWNER, FDS, DEBUG = 1, 2, 4, 8, 16
 PORTAL, SUPERVISOR = 1, 2
 MACHINE_ID = bytes(range(16))
+
+
+class HungUp(AssertionError):
+    """The bus closed the connection instead of answering."""
 
 
 class Client(RawClient):
@@ -73,7 +80,8 @@ class Client(RawClient):
 
     def result(self, serial):
         message = self.reply(serial)
-        assert message is not None, "hung up"
+        if message is None:
+            raise HungUp
         if message.get_message_type() == Gio.DBusMessageType.ERROR:
             return message.get_error_name()
         body = message.get_body()
@@ -149,6 +157,31 @@ class Standalone(Router):
     def close(self):
         assert self.process.running(), self.log()
         self.process.stop()
+
+
+def bus(env):
+    """An ordinary bus, closed after the test."""
+    return env.closing(Standalone(env.build, env.tmp))
+
+
+class Watched:
+    """A bus with a client on it that must not notice anything."""
+
+    def __init__(self, env):
+        self.env = env
+        self.router = bus(env)
+        self.witness = self.client()
+
+    def client(self, **arguments):
+        return self.env.closing(self.router.client(**arguments))
+
+    def cut_off(self, data, what, **arguments):
+        c = self.router.client(**arguments)
+        c.send(data)
+        assert c.is_cut_off(), what
+        c.close()
+        assert self.witness.alive(), what
+        self.env.hostile(boundaries.GUEST)
 
 
 class Supervised(Router):

@@ -8,7 +8,6 @@ from .router import BUS, Client, Standalone
 from .wire import call
 
 IDENTITY = b"AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode()
-ERROR = "org.freedesktop.DBus.Error."
 DAEMON, BROKER = Daemon.name, Broker.name
 
 
@@ -73,10 +72,13 @@ class Side:
         return found
 
 
-def sides(env, n):
-    """sbrouter, then those that it is compared with."""
-    found = [Side(env, Standalone(env.build, env.tmp), n), Side(env, Daemon(env.tmp), n),
-             Side(env, Broker(env.tmp), n)]
+def sides(env, n, releases=None):
+    """sbrouter, then those that it is compared with: this machine's own, and newer ones.
+
+    releases: only these; their programs' directories."""
+    found = [Side(env, Standalone(env.build, env.tmp), n)]
+    for programs in releases or dict.fromkeys(["", env.newer_buses]):
+        found += [Side(env, peer(env.tmp, programs=programs), n) for peer in (Daemon, Broker)]
     for side in found:
         for client in side.clients:
             side.heard(client)

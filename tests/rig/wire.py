@@ -5,9 +5,18 @@ import os
 import socket
 import struct
 
-from gi.repository import Gio
+from gi.repository import Gio, GLib
 
 from .processes import scale
+
+CALL, RETURN, FAILURE, SIGNAL = 1, 2, 3, 4
+
+# Of a call or a signal, as fixed() takes them: path, interface, member.
+NAMED = [(1, b"o", b"/"), (2, b"s", b"t.T"), (3, b"s", b"M")]
+
+
+def variant(kind, *values):
+    return GLib.Variant(kind, values)
 
 
 def call(path, interface, member, body=None, *, destination="org.freedesktop.DBus", serial=1,
@@ -45,6 +54,13 @@ def fixed(kind, serial, fields, body=b"", flags=0):
             data += struct.pack("<I", value)
     return (struct.pack("<cBBBIII", b"l", kind, flags, 1, len(body), serial, len(data)) + data +
             bytes(-len(data) % 8) + body)
+
+
+def bytes_message(size, destination=None, kind=SIGNAL, serial=5, flags=0):
+    """A signal or a call whose body is an array of so many bytes."""
+    to = [(6, b"s", destination.encode())] if destination else []
+    return fixed(kind, serial, NAMED + to + [(8, b"g", b"ay")],
+                 struct.pack("<I", size) + bytes(size), flags)
 
 
 class RawClient:

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbrouter/connection.h"
+
+#include <sys/epoll.h>
+
+#include "common/limits.h"
+#include "sbrouter/holder.h"
+#include "sbrouter/listener.h"
+#include "tests/test.h"
+#include "tests/unit/sbrouter/bus.h"
+#include "tests/unit/sbrouter/wire.h"
+
+/* What client 0 says: broadcasts that nobody listens to, many turns of them. */
+#define N_MESSAGES 2000u
+
+struct rig {
+        struct bus bus;
+        struct listener listener;
+        struct connection *c;
+        size_t said;
+};
+
+static void rig_init(struct rig *g, bool is_client) {
+        static uint8_t data[N_MESSAGES * 128];
+        struct wire w = {0};
+
+        bus_init(&g->bus, ROUTER_STANDALONE);
+        g->c = g->bus.c[0];
+        g->c->stage = CONNECTION_MESSAGES;
+        g->c->listener = is_client ? &g->listener : NULL;
+        wire_begin(&w, false, MESSAGE_SIGNAL, 0);
+        wire_text(&w, 1, "o", "/");
+        wire_text(&w, 2, "s", "t.T");
+        wire_text(&w, 3, "s", "M");
+        wire_end(&w, "", 0);
+        g->said = N_MESSAGES * w.n;
+        for (unsigned i = 0; i < N_MESSAGES; i++)
+                memcpy(data + i * w.n, w.b, w.n);
+        CHECK_EQ_INT(send(g->bus.ends[0], data, g->said, MSG_DONTWAIT), g->said);
+}
+
+static void rig_done(struct rig *g) {
+        g->c->listener = NULL;
+        bus_leave(&g->bus, 0);
+        bus_done(&g->bus);
+        CHECK_EQ_INT(g->bus.router.backlog_bytes, 0);
+}
+
+static void read_once(struct rig *g) {
+        CHECK_EQ_INT(g->c->source.fn(&g->c->source, EPOLLIN), 0);
+}
+
+static void test_backlog_is_counted(void) {
+        struct router *r;
+        struct rig g;
+        size_t held;
+
+        rig_init(&g, true);
+        r = &g.bus.router;
+        CHECK_EQ_INT(r->pool.bytes, 0);
+        read_once(&g);
+        held = r->backlog_bytes;
+        CHECK(held > g.said / 2 && held <= g.said);
+        CHECK_EQ_INT(r->pool.bytes, held);
+        read_once(&g); /* nothing is read while some of it waits */
+        CHECK_EQ_INT(r->pool.bytes, held);
+        CHECK(holder_of_most(r) == g.c);
+        while (!list_empty(&g.c->backlog))
+                CHECK_EQ_INT(connection_work(g.c), 0);
+        CHECK_EQ_INT(r->backlog_bytes, 0);
+        CHECK_EQ_INT(r->pool.bytes, 0);
+        CHECK(!g.c->dead && !holder_of_most(r));
+        rig_done(&g);
+}
+
+static void test_backlog_of_the_dead(void) {
+        struct rig g;
+
+        rig_init(&g, true);
+        read_once(&g);
+        CHECK(g.bus.router.backlog_bytes > 0);
+        rig_done(&g);
+}
+
+/* How much a client's backlog is when the others' are so long. */
+static size_t backlog_beside(size_t others, bool is_client) {
+        struct rig g;
+        size_t n;
+
+        rig_init(&g, is_client);
+        g.bus.router.backlog_bytes = others;
+        read_once(&g);
+        n = g.bus.router.backlog_bytes - others;
+        g.bus.router.backlog_bytes -= others;
+        rig_done(&g);
+        return n;
+}
+
+static void test_backlog_of_others(void) {
+        size_t whole = backlog_beside(0, true);
+
+        CHECK_EQ_INT(backlog_beside(LIMIT_BACKLOG_BYTES / 2, true), whole);
+        CHECK(backlog_beside(LIMIT_BACKLOG_BYTES - LIMIT_BACKLOG_BYTES / 16, true) < whole / 2);
+        CHECK_EQ_INT(backlog_beside(LIMIT_BACKLOG_BYTES, true), 0);
+        CHECK_EQ_INT(backlog_beside(LIMIT_BACKLOG_BYTES + 1, true), 0);
+        /* sbportal and the supervisor are no clients. */
+        CHECK_EQ_INT(backlog_beside(LIMIT_BACKLOG_BYTES, false), whole);
+}
+
+TEST_MAIN({"a backlog is counted until it is worked off", test_backlog_is_counted},
+          {"a backlog goes with its connection", test_backlog_of_the_dead},
+          {"the more others have read, the less a client may", test_backlog_of_others})
