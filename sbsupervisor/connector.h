@@ -31,6 +31,7 @@ char *connector_scope(const char *app_id, unsigned number);
  * caller's.  Blocks for systemd's answers.  CONNECTOR_E_* (logged at debug), or a negative errno.
  */
 int connector_open(struct connector *c, sd_bus *session, const char *app_id, int *ret_fd);
+/* Kills it, and leaves it to orphans.c to reap. */
 void connector_close(struct connector *c);
-/* It ended by itself, and somebody else has waited for it. */
-void connector_reaped(struct connector *c);
+/* It ended by itself. */
+void connector_forget(struct connector *c);

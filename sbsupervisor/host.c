@@ -198,7 +198,7 @@ static int on_connector_exit(sd_event_source *source _unused_, const siginfo_t *
         /* A portal that is started from now on would ask for a process that is no more. */
         log_error("sb-connector ended, by which the host's portal knows this VM");
         h->connector_exit = sd_event_source_disable_unref(h->connector_exit);
-        connector_reaped(&h->identity.connector);
+        connector_forget(&h->identity.connector);
         if (h->listener.on_disconnected)
                 h->listener.on_disconnected(h->listener.userdata);
         return 0;

@@ -32,7 +32,7 @@ static bool is_awaited(const struct supervisor *s, pid_t pid) {
         return s->host.identity.connector.pid == pid;
 }
 
-/* One that is awaited hides those behind it only until its own end, of which we are told, too. */
+/* One that is awaited hides those behind it, until its own source has reaped it. */
 static int on_child_ended(sd_event_source *source _unused_,
                           const struct signalfd_siginfo *info _unused_, void *userdata) {
         const struct supervisor *s = userdata;
@@ -40,9 +40,10 @@ static int on_child_ended(sd_event_source *source _unused_,
         for (unsigned i = 0; i < LIMIT_ORPHANS_TURN; i++) {
                 siginfo_t si = {0};
 
-                if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0 ||
-                    is_awaited(s, si.si_pid))
+                if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
                         return 0;
+                if (is_awaited(s, si.si_pid))
+                        break;
                 (void)waitpid(si.si_pid, NULL, WNOHANG);
         }
         (void)raise(SIGCHLD); /* who is left sends no other */
@@ -53,9 +54,7 @@ int orphans_watch(struct supervisor *s) {
         _cleanup_(sd_event_source_unrefp) sd_event_source *source = NULL;
         int r = sd_event_add_signal(s->event, &source, SIGCHLD, on_child_ended, s);
 
-        /* After all else: who is awaited is reaped by then, and a daemon that forks delays nobody. */
-        if (r >= 0)
-                r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE);
+        /* By turns with all else: nobody can keep us from it, and a daemon that forks delays nobody. */
         if (r >= 0)
                 r = sd_event_source_set_ratelimit(source, REAP_USEC, 1);
         if (r >= 0)

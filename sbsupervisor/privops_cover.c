@@ -82,8 +82,7 @@ static int cover_directory(int fd) {
                        : 0;
 }
 
-/* --- the runtime directory ----------------------------------------------------------------------
- */
+/* --- the runtime directory ------------------------------------------------------------------------ */
 
 /* What follows dir in path, which lies below it; else NULL. */
 static const char *below(const char *path, const char *dir) {
@@ -139,8 +138,7 @@ static int cover_runtime_dir(const struct cover *c) {
         return r;
 }
 
-/* --- what else is found -------------------------------------------------------------------------
- */
+/* --- what else is found --------------------------------------------------------------------------- */
 
 static bool is_kept(const struct cover *c, const struct statx *st) {
         for (size_t i = 0; i < c->view->n_keep; i++)

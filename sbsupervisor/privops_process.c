@@ -186,6 +186,12 @@ int privop_spawn(const struct privop_spawn *s, pid_t *ret_pid, int *ret_pidfd) {
         return 0;
 }
 
+/* In a child that does not exec; the parent may have been quicker. */
+static void die_with(pid_t parent) {
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+                _exit(EXIT_FAILURE);
+}
+
 /* --- the documents namespace ---------------------------------------------------------------------- */
 
 /*
@@ -253,6 +259,7 @@ int privop_new_documents_namespace(const struct privop_view *view, struct privop
         if (pid < 0)
                 return PRIVOP_E_USERNS;
         if (pid == 0) {
+                die_with(parent.pid); /* it may hang, see below */
                 (void)close(hold_w);
                 hold_namespaces(&parent, view, report_w, hold_r);
         }
@@ -310,8 +317,7 @@ int privop_connect_apart(int fd, const struct sockaddr *sa, socklen_t n, pid_t *
         if (pid < 0)
                 return -errno;
         if (pid == 0) {
-                if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
-                        _exit(EXIT_FAILURE);
+                die_with(parent);
                 be_peer(fd, sa, n, report_w, hold_r);
         }
         report_w = fd_close(report_w);

@@ -600,7 +600,7 @@ def test_kill(env):
 
 
 def test_kill_hung(env):
-    """kill -9 of the supervisor whose programs hang: none reads that its channel has ended; they go, too"""
+    """kill -9 of the supervisor whose programs hang, and read no end of a channel: they go, too"""
     sidebus = env.own_sidebus(virtiofsd=env.virtiofsd)
     pids = [pid for pid in sidebus.children() if processes.status(pid)[0] == sidebus.process.pid]
     assert len(pids) == 6, sidebus.children()
@@ -609,6 +609,19 @@ def test_kill_hung(env):
     sidebus.kill()
     wait_for("the processes to be gone",
              lambda: all((processes.status(p) or "  Z")[1] in "Z" for p in pids), 10)
+
+
+def test_kill_hung_start(env):
+    """kill -9 of the supervisor whose start waits for a file system: who looks there goes, too"""
+    home = env.directory()
+    # Who serves it, and never answers, lives on.
+    sidebus = env.own_sidebus(ready=False, extra_env={"HOME": home}, before=[
+        *in_namespace(f"hung:{home}"), "sh", "-c", '"$@" & wait; exec sleep 1000', "sh"])
+    sidebus.wait_log("application id|knows this VM")  # whoever was needed for that is gone
+    looks = sidebus.child("sbsupervisor", 1)
+    os.kill(processes.status(looks)[0], signal.SIGKILL)
+    wait_for("it to be gone", lambda: (processes.status(looks) or "  Z")[1] == "Z", 10)
+    sidebus.kill()
 
 
 def test_kill_start(env):

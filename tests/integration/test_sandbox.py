@@ -279,11 +279,12 @@ def test_daemons_late_sockets(env):
 
 
 def test_daemons_mounted_sockets(env):
-    """a disk in memory that is mounted below /run is searched, too"""
+    """a disk in memory that is mounted below /run is searched, too; the instance's own socket stays"""
     paths = ["/run/socket", "/run/disk/socket", "/run/disk/a directory/socket", "/run/a disk/socket"]
-    sidebus = env.closing(env.own_sidebus(before=beside(
+    sidebus = env.closing(env.own_sidebus(arguments=["--runtime-dir", "/run/vm"], before=beside(
         "disk:/run", "disk:/run/disk", "disk:/run/a disk", paths=paths)))
-    assert shown(sidebus, paths) == []
+    own = "/run/vm/private/bus"
+    assert shown(sidebus, [*paths, own]) == [own]
     env.hostile(boundaries.DAEMONS, len(paths))
 
 

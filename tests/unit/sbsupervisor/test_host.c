@@ -27,12 +27,29 @@ static sd_bus *silent_bus(void) {
                        : NULL;
 }
 
-/* As the supervisor: a child is its connector, whose pid it tells; its loop ends when that has ended. */
-_noreturn_ static void supervise(int tell) {
-        struct host h = {.bus = silent_bus(), .identity.connector = {.pidfd = -1, .hold = -1}};
+static void serve(struct host *h, int go _unused_) {
         struct host_listener listener = {.on_disconnected = on_disconnected};
-        struct connector *c = &h.identity.connector;
         sd_event *event = NULL;
+
+        if (sd_event_new(&event) < 0)
+                _exit(EXIT_FAILURE);
+        listener.userdata = event;
+        if (host_listen(h, event, &listener) < 0 || sd_event_loop(event) != 0)
+                _exit(EXIT_FAILURE);
+}
+
+static void stop(struct host *h, int go) {
+        char c;
+
+        if (read(go, &c, 1) != 1)
+                _exit(EXIT_FAILURE);
+        host_done(h);
+}
+
+/* As the supervisor, whose child is its connector; does what it is to, until that one is forgotten. */
+_noreturn_ static void supervise(void (*run)(struct host *h, int go), int tell, int go) {
+        struct host h = {.bus = silent_bus(), .identity.connector = {.pidfd = -1, .hold = -1}};
+        struct connector *c = &h.identity.connector;
 
         (void)alarm(HANG_SECONDS);
         c->pid = fork();
@@ -40,40 +57,69 @@ _noreturn_ static void supervise(int tell) {
                 for (;;)
                         (void)pause();
         c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
-        if (!h.bus || sd_event_new(&event) < 0)
+        if (!h.bus || write(tell, &c->pid, sizeof(c->pid)) != (ssize_t)sizeof(c->pid))
                 _exit(EXIT_FAILURE);
-        listener.userdata = event;
-        if (host_listen(&h, event, &listener) < 0 ||
-            write(tell, &c->pid, sizeof(c->pid)) != (ssize_t)sizeof(c->pid))
-                _exit(EXIT_FAILURE);
-        _exit(sd_event_loop(event) == 0 && c->pid == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+        run(&h, go);
+        _exit(c->pid == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-/* Its death can be waited for once the debugger, here we, lets it go: not before, and not never. */
-static void test_connector_traced(void) {
-        int p[2], status = -1;
-        pid_t pid, connector = -1;
+struct family {
+        pid_t supervisor, connector;
+        int go;
+};
+
+/* The connector is dead, but a debugger, we, holds it: its parent finds nobody to reap. */
+static void begin(struct family *f, void (*run)(struct host *h, int go)) {
+        int tell[2], go[2];
         siginfo_t si;
         sigset_t blocked;
 
         sigemptyset(&blocked);
         sigaddset(&blocked, SIGCHLD); /* sd-event insists */
         CHECK(sigprocmask(SIG_BLOCK, &blocked, NULL) == 0);
-        CHECK(pipe(p) == 0);
-        pid = fork();
-        if (pid == 0)
-                supervise(p[1]);
-        (void)close(p[1]);
-        CHECK(read(p[0], &connector, sizeof(connector)) == (ssize_t)sizeof(connector));
-        (void)close(p[0]);
-        CHECK(connector > 0 && ptrace(PTRACE_SEIZE, connector, NULL, NULL) == 0);
-        CHECK(connector > 0 && kill(connector, SIGKILL) == 0);
-        CHECK(waitid(P_PID, (id_t)connector, &si, WEXITED | WNOWAIT | __WALL) == 0);
-        (void)usleep(200000); /* its parent has looked, and there was nobody to reap */
-        CHECK_EQ_INT(waitpid(pid, &status, WNOHANG), 0);
-        CHECK(waitpid(connector, NULL, __WALL) == connector);
-        CHECK(waitpid(pid, &status, 0) == pid);
+        CHECK(pipe(tell) == 0 && pipe(go) == 0);
+        *f = (struct family){.supervisor = fork(), .connector = -1, .go = go[1]};
+        if (f->supervisor == 0)
+                supervise(run, tell[1], go[0]);
+        CHECK(read(tell[0], &f->connector, sizeof(pid_t)) == (ssize_t)sizeof(pid_t));
+        CHECK(f->connector > 0 && ptrace(PTRACE_SEIZE, f->connector, NULL, NULL) == 0 &&
+              kill(f->connector, SIGKILL) == 0);
+        CHECK(waitid(P_PID, (id_t)f->connector, &si, WEXITED | WNOWAIT | __WALL) == 0);
+        (void)close(tell[0]);
+        (void)close(tell[1]);
+        (void)close(go[0]);
+}
+
+static void let_go(struct family *f) {
+        CHECK(waitpid(f->connector, NULL, __WALL) == f->connector);
+        (void)close(f->go);
+}
+
+static void check_good_end(const struct family *f) {
+        int status = -1;
+
+        CHECK(waitpid(f->supervisor, &status, 0) == f->supervisor);
         CHECK_EQ_INT(status, 0);
 }
 
-TEST_MAIN({"sb-connector dies under a debugger", test_connector_traced})
+static void test_dies_traced(void) {
+        struct family f;
+
+        begin(&f, serve);
+        (void)usleep(200000); /* its parent has looked, and there was nobody to reap */
+        CHECK_EQ_INT(waitpid(f.supervisor, NULL, WNOHANG), 0);
+        let_go(&f);
+        check_good_end(&f);
+}
+
+static void test_stop_traced(void) {
+        struct family f;
+
+        begin(&f, stop);
+        CHECK(write(f.go, "x", 1) == 1);
+        check_good_end(&f);
+        let_go(&f);
+}
+
+TEST_MAIN({"sb-connector dies under a debugger: that is noticed once it is let go", test_dies_traced},
+          {"nobody waits for the debugger at the end", test_stop_traced})

@@ -294,7 +294,8 @@ _noreturn_ static void start_peer(const struct sockaddr_un *sa, int tell) {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), pidfd, hold;
         pid_t pid = -1;
 
-        if (privop_connect_apart(fd, (const struct sockaddr *)sa, sizeof(*sa), &pid, &pidfd, &hold) < 0 ||
+        if (privop_connect_apart(fd, (const struct sockaddr *)sa, sizeof(*sa), &pid, &pidfd,
+                                 &hold) < 0 ||
             write(tell, &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
                 _exit(EXIT_FAILURE);
         for (;;)

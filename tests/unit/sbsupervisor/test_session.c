@@ -27,7 +27,7 @@ static int on_signal(sd_bus_message *m, void *userdata _unused_, sd_bus_error *e
 
 static struct session *setup(void) {
         struct session *s = calloc(1, sizeof(*s));
-        sd_id128_t id;
+        sd_id128_t id = SD_ID128_NULL;
         int fds[2];
 
         n_closed = 0;
