@@ -9,7 +9,7 @@
 #include "tests/test.h"
 
 #define TURN_USEC 200000u /* far more than lies between two looks */
-#define TURNS     100
+#define TURNS     20
 
 static struct supervisor s;
 
