@@ -43,7 +43,8 @@ static pid_t zombie(void) {
 
         if (pid == 0)
                 _exit(EXIT_SUCCESS);
-        CHECK(pid > 0 && waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT) == 0);
+        CHECK_EQ_INT(pid < 0 ? errno : 0, 0);
+        CHECK_EQ_INT(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT) < 0 ? errno : 0, 0);
         return pid;
 }
 
