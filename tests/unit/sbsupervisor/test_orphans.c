@@ -9,7 +9,7 @@
 #include "tests/test.h"
 
 #define TURN_USEC 200000u /* far more than lies between two looks */
-#define TURNS     100
+#define TURNS     20
 
 static struct supervisor s;
 
@@ -43,7 +43,8 @@ static pid_t zombie(void) {
 
         if (pid == 0)
                 _exit(EXIT_SUCCESS);
-        CHECK(pid > 0 && waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT) == 0);
+        CHECK_EQ_INT(pid < 0 ? errno : 0, 0);
+        CHECK_EQ_INT(waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT) < 0 ? errno : 0, 0);
         return pid;
 }
 
