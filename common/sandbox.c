@@ -81,7 +81,7 @@ int sandbox_enclose(const struct sandbox_profile *p, unsigned waived, enum sandb
         int r = leave(p, layers & SANDBOX_NAMESPACES, place);
 
         if (r == 0 && layers & SANDBOX_LANDLOCK) {
-                r = sandbox_landlock_deny_all();
+                r = sandbox_landlock_enter(p->landlock);
                 if (r < 0)
                         (void)sandbox_layer_refuse(p->name, SANDBOX_LANDLOCK, r);
         }
@@ -148,4 +148,15 @@ int sandbox_lock(const struct sandbox_profile *p, unsigned waived) {
                         return sandbox_layer_refuse(p->name, SANDBOX_SECCOMP, r);
         }
         return 0;
+}
+
+int sandbox_impose(const struct sandbox_profile *p, unsigned waived) {
+        unsigned layers = p->layers & ~waived;
+        int r = layers & SANDBOX_LANDLOCK ? sandbox_landlock_enter(p->landlock) : 0;
+
+        if (r == 0)
+                r = set_rlimits(p);
+        if (r == 0)
+                r = refuse_new_code(p);
+        return r == 0 && layers & SANDBOX_SECCOMP ? sandbox_filter_load(p) : r;
 }

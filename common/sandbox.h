@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "common/sandbox_landlock.h"
 #include "common/sandbox_layer.h"
 
 /* A test of one argument; a row of syscalls with tests matches only when they all hold. */
@@ -42,6 +43,7 @@ struct sandbox_rlimit {
 struct sandbox_profile {
         const char *name;
         unsigned layers; /* of SANDBOX_*; capabilities and limits are everybody's */
+        enum sandbox_landlock landlock; /* how much of that layer */
         bool dumpable;
         bool starts_programs; /* of its own lock only the filter goes on to these */
         const struct sandbox_rlimit *rlimits;
@@ -63,3 +65,10 @@ enum sandbox_place {
 int sandbox_enclose(const struct sandbox_profile *profile, unsigned waived,
                     enum sandbox_place place);
 int sandbox_lock(const struct sandbox_profile *profile, unsigned waived);
+
+/*
+ * In a child that is about to execute a program which is not ours and knows nothing of all this:
+ * Landlock, limits, no memory that becomes code, the filter.  Its namespaces and capabilities are
+ * the caller's, as is no_new_privs.  0 or a negative errno, not logged.
+ */
+int sandbox_impose(const struct sandbox_profile *profile, unsigned waived);

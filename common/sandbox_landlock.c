@@ -25,6 +25,7 @@ struct path_beneath {
 #define RULE_PATH_BENEATH      1
 #define ACCESS_FS_REMOVE_FILE  (1u << 5)
 #define SCOPE_ABSTRACT         (UINT64_C(1) << 0)
+#define SCOPE_SIGNAL           (UINT64_C(1) << 1)
 
 /* Reading, which the sanitizers' run-time does in /proc to tell its own memory. */
 #define ACCESS_FS_READ 12u /* READ_FILE, READ_DIR */
@@ -38,7 +39,15 @@ static const struct {
         {3, {.handled_access_fs = 1 << 14}},  /* truncate */
         {4, {.handled_access_net = 3}},       /* bind, connect: TCP */
         {5, {.handled_access_fs = 1 << 15}},  /* ioctl of devices */
-        {6, {.scoped = 3}},                   /* abstract sockets, signals */
+        {6, {.scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL}},
+};
+
+#define EVERYTHING UINT64_MAX
+
+static const struct ruleset kinds[] = {
+        [SANDBOX_LANDLOCK_ALL] = {EVERYTHING, EVERYTHING, EVERYTHING},
+        [SANDBOX_LANDLOCK_OUTSIDE] = {.scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL},
+        [SANDBOX_LANDLOCK_SIGNALS] = {.scoped = SCOPE_SIGNAL},
 };
 
 int sandbox_landlock_abi(void) {
@@ -47,16 +56,18 @@ int sandbox_landlock_abi(void) {
         return abi < 0 ? -errno : abi;
 }
 
-static int make_ruleset(uint64_t unscoped, int *ret) {
+/* What this kernel knows of some rules; -ENOMSG: nothing. */
+static int make_ruleset(const struct ruleset *of, int *ret) {
         struct ruleset all = {0};
         int abi = sandbox_landlock_abi();
 
         if (abi < 0)
                 return abi;
         for (size_t i = 0; i < ELEMENTSOF(versions) && versions[i].abi <= abi; i++) {
-                all.handled_access_fs |= versions[i].adds.handled_access_fs;
-                all.handled_access_net |= versions[i].adds.handled_access_net;
-                all.scoped |= versions[i].adds.scoped & ~unscoped;
+                all.handled_access_fs |= versions[i].adds.handled_access_fs & of->handled_access_fs;
+                all.handled_access_net |=
+                        versions[i].adds.handled_access_net & of->handled_access_net;
+                all.scoped |= versions[i].adds.scoped & of->scoped;
         }
 #ifdef SANITIZED
         all.handled_access_fs &= ~(uint64_t)ACCESS_FS_READ;
@@ -66,17 +77,20 @@ static int make_ruleset(uint64_t unscoped, int *ret) {
         return *ret < 0 ? -errno : 0;
 }
 
-int sandbox_landlock_deny_all(void) {
+int sandbox_landlock_enter(enum sandbox_landlock kind) {
         _cleanup_close_ int fd = -1;
-        int r = make_ruleset(0, &fd);
+        int r = make_ruleset(&kinds[kind], &fd);
 
+        if (r == -ENOMSG)
+                return 0;
         return r == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : r;
 }
 
 int sandbox_landlock_deny_but(int dir) {
+        static const struct ruleset but_abstract = {EVERYTHING, EVERYTHING, ~SCOPE_ABSTRACT};
         const struct path_beneath rule = {ACCESS_FS_REMOVE_FILE, dir};
         _cleanup_close_ int fd = -1;
-        int r = make_ruleset(SCOPE_ABSTRACT, &fd);
+        int r = make_ruleset(&but_abstract, &fd);
 
         if (r < 0)
                 return r;

@@ -28,9 +28,8 @@ static const struct layer {
         int (*check)(void); /* NULL: only the try tells */
 } rows[] = {
         {SANDBOX_NAMESPACES, "namespaces",
-         "the kernel does not let you make the namespaces it is shut into: allow them "
-         "(sysctl user.max_*_namespaces, kernel.unprivileged_userns_clone=1, or "
-         "kernel.apparmor_restrict_unprivileged_userns=0)",
+         "the kernel does not let you make the namespaces it is shut into: "
+         SANDBOX_NAMESPACES_REMEDY,
          NULL},
         {SANDBOX_LANDLOCK, "landlock",
          "there is no Landlock: add landlock to the kernel's lsm= parameter, use a kernel 5.13 or "

@@ -20,6 +20,11 @@ enum {
 
 #define SANDBOX_LAYER_CHOICE "write some of namespaces, landlock and seccomp, with spaces between"
 
+/* Where namespaces are refused: what to do, to end such a line. */
+#define SANDBOX_NAMESPACES_REMEDY                                                                  \
+        "allow them (sysctl user.max_*_namespaces, kernel.unprivileged_userns_clone=1, or "        \
+        "kernel.apparmor_restrict_unprivileged_userns=0)"
+
 /* What of a user namespace's own may be had with it; CLONE_NEWPID is for who starts another. */
 #define SANDBOX_CLONE_FLAGS                                                                        \
         (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)

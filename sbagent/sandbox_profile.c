@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbagent/sandbox_profile.h"
 
-#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
 #include "common/limits.h"
-
-/* clang-format off */
-#define ANY(name) {SCMP_SYS(name), 0, {{0}}}
-/* Argument i of the call is exactly value. */
-#define IS(name, i, value) {SCMP_SYS(name), 1, {{(i), UINT64_C(0xffffffff), (uint64_t)(value)}}}
-/* None of the bits of argument i is set. */
-#define NONE_OF(name, i, bits) {SCMP_SYS(name), 1, {{(i), (uint64_t)(bits), 0}}}
-/* clang-format on */
+#include "common/sandbox_rows.h"
 
 /* An end for each client and for its way to the host, and what the process itself holds. */
 static const struct sandbox_rlimit rlimits[] = {
@@ -30,8 +22,8 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(munmap),
         ANY(mremap),
         ANY(madvise),
-        NONE_OF(mmap, 2, PROT_EXEC),
-        NONE_OF(mprotect, 2, PROT_EXEC),
+        IF(mmap, 2, PROT_EXEC, 0),
+        IF(mprotect, 2, PROT_EXEC, 0),
         /* the event loop: sd-event(3); its timers are made when first used */
         ANY(epoll_wait),
         ANY(epoll_pwait),

@@ -3,17 +3,12 @@
 #include "sbportal/sandbox_profile.h"
 
 #include <fcntl.h>
-#include <seccomp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/limits.h"
-
-/* One row of an allow-list: any arguments. */
-#define ANY(x) {.nr = SCMP_SYS(x)}
-/* Allowed when the bits `mask` of argument i are `value`. */
-#define IF(x, i, mask, value) {.nr = SCMP_SYS(x), .n_args = 1, .args = {{(i), (mask), (value)}}}
+#include "common/sandbox_rows.h"
 
 static const struct sandbox_syscall syscalls[] = {
         /* sd-bus: the two buses; ipc/ipc.c: the supervisor's channel. */
@@ -21,20 +16,18 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(sendmsg),
         ANY(close),
         /* translate.c and sd-bus: a guest's descriptor into the gate's message. */
-        IF(fcntl, 1, UINT32_MAX, F_DUPFD_CLOEXEC),
+        IS(fcntl, 1, F_DUPFD_CLOEXEC),
         /* sd-event: the loop (its wait goes by other names elsewhere). */
         ANY(epoll_wait),
         ANY(epoll_pwait),
         ANY(epoll_pwait2),
         ANY(epoll_ctl),
         /* log.c, and the last words of a failed assertion: to the standard error only. */
-        IF(write, 0, UINT32_MAX, STDERR_FILENO),
-        IF(writev, 0, UINT32_MAX, STDERR_FILENO),
+        IS(write, 0, STDERR_FILENO),
+        IS(writev, 0, STDERR_FILENO),
         /* malloc: memory that is never executable and of no file. */
         ANY(brk),
-        {.nr = SCMP_SYS(mmap),
-         .n_args = 2,
-         .args = {{2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}}},
+        BOTH(mmap, {2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}),
         ANY(munmap),
         IF(mremap, 3, ~(uint64_t)MREMAP_MAYMOVE, 0),
         /* sd-bus: keys of its hash tables; request.c: a handle whose path is taken. */

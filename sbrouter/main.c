@@ -13,14 +13,13 @@
  * guest has the messages of that one VM and nothing else.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/child_options.h"
 #include "common/escape.h"
 #include "common/limits.h"
 #include "common/log.h"
-#include "common/options.h"
 #include "common/sandbox.h"
 #include "sbrouter/on_ipc.h"
 #include "sbrouter/router.h"
@@ -30,30 +29,12 @@
 #define MAX_LISTEN 8
 
 struct arguments {
-        int ipc_fd;
+        struct child_options child; /* the first: its setters know nothing of the rest */
         bool standalone;
         const char *listen[MAX_LISTEN];
         unsigned n_listen;
-        enum sandbox_place place;
-        unsigned waived;
         struct router_limits limits; /* 0: not given */
 };
-
-static int set_ipc_fd(void *self, const char *value) {
-        struct arguments *args = self;
-        char *end;
-        long fd;
-
-        errno = 0;
-        fd = strtol(value, &end, 10);
-        if (errno != 0 || *end || end == value || fd <= STDERR_FILENO || fd > INT32_MAX ||
-            fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
-                log_error("--ipc-fd %s: not a descriptor that was passed", ESCAPED(value));
-                return -EINVAL;
-        }
-        args->ipc_fd = (int)fd;
-        return 0;
-}
 
 static int set_standalone(void *self, _unused_ const char *value) {
         ((struct arguments *)self)->standalone = true;
@@ -69,18 +50,6 @@ static int set_listen(void *self, const char *value) {
         }
         args->listen[args->n_listen++] = value;
         return 0;
-}
-
-static int set_in_namespaces(void *self, _unused_ const char *value) {
-        ((struct arguments *)self)->place = SANDBOX_PREPARED;
-        return 0;
-}
-
-static int set_waive(void *self, const char *value) {
-        if (sandbox_layer_parse(value, &((struct arguments *)self)->waived) == 0)
-                return 0;
-        log_error("--waive %s: " SANDBOX_LAYER_CHOICE, ESCAPED(value));
-        return -EINVAL;
 }
 
 /* A number from 1 to most; 0 and a line in the log: it is none. */
@@ -113,11 +82,9 @@ static int set_max_queue_bytes(void *self, const char *value) {
 }
 
 static const struct option_row options[] = {
-        {"ipc-fd", "N", "descriptor of the supervisor's channel", set_ipc_fd},
+        CHILD_OPTION_ROWS,
         {"standalone", NULL, "be an ordinary bus, without a supervisor", set_standalone},
         {"listen", "ADDRESS", "with --standalone: unix:PATH to listen on; may be repeated", set_listen},
-        {"in-namespaces", NULL, "the supervisor has made the namespaces to live in", set_in_namespaces},
-        {"waive", "LAYERS", "parts of the sandbox to do without, as in sidebus.conf(5)", set_waive},
         {"max-connections", "N", "with --standalone: instead of 512", set_max_connections},
         {"max-queue-bytes", "N", "with --standalone: instead of 16 MiB", set_max_queue_bytes},
         {0},
@@ -129,8 +96,8 @@ static int parse(int argc, char **argv, struct arguments *args) {
 
         if (v != 0)
                 return v;
-        if (args->standalone ? args->ipc_fd >= 0 || args->n_listen == 0
-                             : args->ipc_fd < 0 || args->n_listen > 0) {
+        if (args->standalone ? args->child.ipc_fd >= 0 || args->n_listen == 0
+                             : args->child.ipc_fd < 0 || args->n_listen > 0) {
                 log_error("either --ipc-fd N, or --standalone with --listen unix:PATH "
                           "(sbrouter --help lists the options)");
                 return OPTIONS_E_USAGE;
@@ -152,15 +119,15 @@ static int run(const struct arguments *args) {
                 log_error_errno(v, "cannot start");
         else if (args->standalone)
                 v = standalone_start(&router, args->listen, args->n_listen, &args->limits);
-        if (args->standalone && args->waived)
+        if (args->standalone && args->child.waived)
                 log_warning("without these layers of the sandbox: %s",
-                            sandbox_layer_names(args->waived, waived, sizeof(waived)));
+                            sandbox_layer_names(args->child.waived, waived, sizeof(waived)));
         if (v == 0)
-                v = sandbox_enclose(&router_profile, args->waived, args->place);
+                v = sandbox_enclose(&router_profile, args->child.waived, args->child.place);
         if (v == 0)
-                v = sandbox_lock(&router_profile, args->waived);
+                v = sandbox_lock(&router_profile, args->child.waived);
         if (v == 0 && !args->standalone)
-                v = on_ipc_start(&router, args->ipc_fd);
+                v = on_ipc_start(&router, args->child.ipc_fd);
         if (v == 0) {
                 log_info("running");
                 v = router_run(&router);
@@ -172,7 +139,7 @@ static int run(const struct arguments *args) {
 }
 
 int main(int argc, char **argv) {
-        struct arguments args = {.ipc_fd = -1};
+        struct arguments args = {.child.ipc_fd = -1};
         int v;
 
         log_init("sbrouter");

@@ -3,7 +3,6 @@
 #include "sbrouter/sandbox_profile.h"
 
 #include <fcntl.h>
-#include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <linux/vm_sockets.h>
@@ -11,10 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/limits.h"
-
-#define ANY(name) {.nr = SCMP_SYS(name)}
-/* Argument i of name is exactly value. */
-#define WITH(name, i, v) {.nr = SCMP_SYS(name), .n_args = 1, .args = {{(i), UINT32_MAX, (v)}}}
+#include "common/sandbox_rows.h"
 
 static const struct sandbox_syscall syscalls[] = {
         /* loop.c: the one epoll descriptor exists already; arm64 has only the second of the two */
@@ -29,14 +25,12 @@ static const struct sandbox_syscall syscalls[] = {
         ANY(sendmsg),
         ANY(close),
         /* listener.c; there is no socket(), so only what listens already can bring new streams */
-        WITH(accept4, 3, SOCK_CLOEXEC | SOCK_NONBLOCK),
-        WITH(fcntl, 1, F_GETFL),
-        {.nr = SCMP_SYS(getsockopt), /* credentials.c */
-         .n_args = 2,
-         .args = {{1, UINT32_MAX, SOL_SOCKET}, {2, UINT32_MAX, SO_PEERCRED}}},
-        {.nr = SCMP_SYS(setsockopt), /* liveness.c; within what the listener allows */
-         .n_args = 2,
-         .args = {{1, UINT32_MAX, AF_VSOCK}, {2, UINT32_MAX, SO_VM_SOCKETS_BUFFER_SIZE}}},
+        IS(accept4, 3, SOCK_CLOEXEC | SOCK_NONBLOCK),
+        IS(fcntl, 1, F_GETFL),
+        /* credentials.c */
+        BOTH(getsockopt, {1, UINT32_MAX, SOL_SOCKET}, {2, UINT32_MAX, SO_PEERCRED}),
+        /* liveness.c; within what the listener allows */
+        BOTH(setsockopt, {1, UINT32_MAX, AF_VSOCK}, {2, UINT32_MAX, SO_VM_SOCKETS_BUFFER_SIZE}),
 
         /* connection.c: a stream's token */
         ANY(getrandom),
@@ -44,14 +38,12 @@ static const struct sandbox_syscall syscalls[] = {
         /* malloc; never executable memory, and mappings of no file */
         ANY(brk),
         ANY(munmap),
-        {.nr = SCMP_SYS(mremap), .n_args = 1, .args = {{3, ~(uint64_t)MREMAP_MAYMOVE, 0}}},
-        {.nr = SCMP_SYS(mmap),
-         .n_args = 2,
-         .args = {{2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}}},
+        IF(mremap, 3, ~(uint64_t)MREMAP_MAYMOVE, 0),
+        BOTH(mmap, {2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}),
 
         /* log.c, and the last words of a failed assertion */
-        WITH(write, 0, STDERR_FILENO),
-        WITH(writev, 0, STDERR_FILENO),
+        IS(write, 0, STDERR_FILENO),
+        IS(writev, 0, STDERR_FILENO),
 
         /* The end.  No signal has a handler, so none returns from one. */
         ANY(exit_group),

@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/sandbox_layer.h"
 
 void documents_view_init(struct documents_view *v) {
         *v = (struct documents_view){.namespaces = {{-1, -1, -1, -1}}};
@@ -39,22 +40,22 @@ static bool bus_path(sd_bus *session, struct sockaddr_un *ret) {
                ret->sun_family == AF_UNIX && ret->sun_path[0] == '/';
 }
 
-static int make(const struct privop_view *view, struct privop_namespaces *ret) {
-        int r = privop_new_documents_namespace(view, ret);
+static int make(struct documents_view *v, const struct privop_view *view) {
+        int r = privop_new_documents_namespace(view, &v->namespaces);
 
         if (r == PRIVOP_E_SOCKETS) {
+                v->is_partial = true;
                 log_warning(
                         "/run or /tmp holds so many files that not all were looked at: the VM's "
-                        "portal daemons may see sockets there");
+                        "portal daemons may see sockets there, until you remove some and start "
+                        "the instance anew");
                 return 0;
         }
         if (r == PRIVOP_E_USERNS)
                 return log_error_errno(errno,
                                        "the kernel does not let you make a user namespace with "
-                                       "a mount, network and ipc namespace: allow them "
-                                       "(sysctl user.max_*_namespaces, "
-                                       "kernel.unprivileged_userns_clone=1, or "
-                                       "kernel.apparmor_restrict_unprivileged_userns=0)");
+                                       "a mount, network and ipc namespace: "
+                                       SANDBOX_NAMESPACES_REMEDY);
         if (r == -ETIMEDOUT)
                 return log_error_errno(r, "a file system that is mounted below /run, /tmp, your home or "
                                           "your runtime directory does not answer: unmount it "
@@ -106,7 +107,7 @@ int documents_view_open(struct documents_view *v, const struct config *c, sd_bus
         (void)snprintf(usual, sizeof(usual), "/run/user/%u", geteuid());
         if (!is_in_view(&view, usual))
                 view.hide[view.n_hide++] = usual;
-        return make(&view, &v->namespaces);
+        return make(v, &view);
 }
 
 void documents_view_close(struct documents_view *v) {

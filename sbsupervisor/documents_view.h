@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <systemd/sd-bus.h>
 
 #include "sbsupervisor/config.h"
@@ -12,6 +13,7 @@
 
 struct documents_view {
         struct privop_namespaces namespaces;
+        bool is_partial; /* there was too much to look through: some sockets may be seen */
 };
 
 void documents_view_init(struct documents_view *v);

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
 #include "common/portal_table.h"
+#include "sbsupervisor/child_exit.h"
 
 #define DRIVER      "org.freedesktop.DBus"
 #define DRIVER_PATH "/org/freedesktop/DBus"
@@ -212,8 +212,8 @@ int host_listen(struct host *h, sd_event *event, const struct host_listener *l) 
         if (r >= 0)
                 r = sd_bus_set_close_on_exit(h->bus, false);
         if (r >= 0 && h->identity.connector.pid > 0)
-                r = sd_event_add_child_pidfd(event, &h->connector_exit, h->identity.connector.pidfd,
-                                             WEXITED, on_connector_exit, h);
+                r = child_exit_watch(event, h->identity.connector.pidfd, on_connector_exit, h,
+                                     &h->connector_exit);
         if (r < 0)
                 return log_error_errno(r, "session bus");
         h->listener = *l;

@@ -45,16 +45,18 @@ static void warn_of_waived(const struct config *c) {
 }
 
 static int run(struct supervisor *s) {
+        /* What was left goes, whatever the kernel. */
+        unsigned waived = s->config.waived | (s->config.cleanup ? SANDBOX_LANDLOCK : 0);
         int r = sandbox_start(&supervisor_profile);
 
         if (!s->config.cleanup)
                 warn_of_waived(&s->config);
-        if (r == 0 && !s->config.cleanup) /* what was left goes, whatever the kernel */
-                r = sandbox_layer_check(SANDBOX_ALL & ~s->config.waived);
+        if (r == 0 && !s->config.cleanup)
+                r = sandbox_layer_check(SANDBOX_ALL & ~waived);
         if (r == 0)
-                r = sandbox_enclose(&supervisor_profile, s->config.waived, SANDBOX_OUTSIDE);
+                r = sandbox_enclose(&supervisor_profile, waived, SANDBOX_OUTSIDE);
         if (r == 0)
-                r = sandbox_lock(&supervisor_profile, s->config.waived);
+                r = sandbox_lock(&supervisor_profile, waived);
         if (r == 0 && s->config.cleanup)
                 return instance_cleanup(&s->config);
         return r < 0 ? r : supervisor_run(s);

@@ -10,5 +10,13 @@
 /* Whether we have children: some that we did not start came with the process that became us. */
 bool orphans_exist(void);
 
+struct supervisor;
+
+/*
+ * From here on the event loop reaps those that end, so that a daemon which leaves many does not use
+ * up the processes that the person may have.  SIGCHLD is blocked.  0 or a negative errno.
+ */
+int orphans_watch(struct supervisor *s);
+
 /* When all our children are gone: waits for the orphans, and kills those that are not soon gone. */
 void orphans_end(unsigned grace_ms);

@@ -40,6 +40,8 @@ struct privop_namespaces {
 
 void privop_namespaces_close(struct privop_namespaces *ns);
 
+struct sandbox_profile;
+
 struct privop_spawn {
         const char *path;
         const char *const *argv;
@@ -50,6 +52,8 @@ struct privop_spawn {
         bool apart;             /* in new namespaces of its own, of every kind that there is */
         const struct privop_namespaces *join; /* before the exec; NULL: stay here */
         uint64_t capabilities;  /* of those namespaces, kept over the exec; no other can be had */
+        const struct sandbox_profile *profile; /* of a program that has none itself; NULL: none */
+        unsigned waived;        /* of its layers */
 };
 
 /*

@@ -22,6 +22,8 @@
 
 #include "common/cleanup.h"
 #include "common/limits.h"
+#include "common/make_dirs.h"
+#include "common/same_file.h"
 
 #define EMPTY (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
@@ -43,9 +45,12 @@ struct cover {
         const struct privop_view *view;
         int keep[PRIVOP_MAX_VIEW]; /* O_PATH of view->keep; -1: it is not there */
         struct statx keep_st[PRIVOP_MAX_VIEW];
-        struct statx device; /* that is searched; what is mounted on it, as a person's stick, is not */
+        struct statx device; /* that is searched; of what is mounted there only what is in memory,
+                                not a person's stick, nor what may not answer */
         unsigned n_seen;
 };
+
+DEFINE_CLEANUP(FILE *, fclose);
 
 static void cover_done(struct cover *c) {
         for (size_t i = 0; i < ELEMENTSOF(c->keep); i++)
@@ -95,10 +100,6 @@ static int identify(int fd, struct statx *ret) {
                      STATX_TYPE | STATX_INO, ret);
 }
 
-static bool is_same_device(const struct statx *a, const struct statx *b) {
-        return a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
-}
-
 static int open_kept(struct cover *c) {
         for (size_t i = 0; i < c->view->n_keep; i++) {
                 c->keep[i] = open(c->view->keep[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -110,30 +111,11 @@ static int open_kept(struct cover *c) {
         return 0;
 }
 
-/* mkdir -p */
-static int make_directories(const char *path, size_t from) {
-        _cleanup_free_ char *copy = strdup(path);
-
-        if (!copy)
-                return -ENOMEM;
-        for (char *s = copy + from; s && *s; s = strchr(s + 1, '/')) {
-                char *end = strchr(s + 1, '/');
-
-                if (end)
-                        *end = '\0';
-                if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-                        return -errno;
-                if (end)
-                        *end = '/';
-        }
-        return 0;
-}
-
 /* With what is mounted in there now, and what will be. */
 static int bind_kept(const struct cover *c, size_t i) {
         const char *path = c->view->keep[i];
         char source[64];
-        int r = make_directories(path, strlen(c->view->runtime_dir));
+        int r = make_dirs(path);
 
         if (r < 0)
                 return r;
@@ -162,10 +144,24 @@ static int cover_runtime_dir(const struct cover *c) {
 
 static bool is_kept(const struct cover *c, const struct statx *st) {
         for (size_t i = 0; i < c->view->n_keep; i++)
-                if (c->keep[i] >= 0 && is_same_device(&c->keep_st[i], st) &&
-                    c->keep_st[i].stx_ino == st->stx_ino)
+                if (c->keep[i] >= 0 && same_file(&c->keep_st[i], st))
                         return true;
         return false;
+}
+
+/* A file system without a disk or a server behind it always answers. */
+static bool is_in_memory(const struct statx *st) {
+        _cleanup_(fclosep) FILE *f = fopen("/proc/self/mountinfo", "re");
+        _cleanup_free_ char *line = NULL;
+        unsigned major, minor;
+        bool found = false;
+        size_t size = 0;
+
+        while (f && !found && getline(&line, &size, f) > 0) /* a space in a name is \040 there */
+                found = sscanf(line, "%*u %*u %u:%u", &major, &minor) == 2 &&
+                        major == st->stx_dev_major && minor == st->stx_dev_minor &&
+                        strstr(line, " - tmpfs ");
+        return found;
 }
 
 static int search(struct cover *c, int dir, unsigned depth);
@@ -192,8 +188,8 @@ static int look_at(struct cover *c, int dir, const struct dirent *e, unsigned de
                 return 0; /* it went away, or is closed to us */
         if (S_ISSOCK(st.stx_mode))
                 return cover_socket(fd);
-        if (!S_ISDIR(st.stx_mode) || depth == 0 || !is_same_device(&st, &c->device) ||
-            is_kept(c, &st))
+        if (!S_ISDIR(st.stx_mode) || depth == 0 || is_kept(c, &st) ||
+            (!same_device(&st, &c->device) && !is_in_memory(&st)))
                 return 0;
         return search_directory(c, fd, depth - 1);
 }

@@ -21,7 +21,7 @@
 
 #include "common/cleanup.h"
 #include "common/id_map.h"
-#include "common/sandbox_layer.h"
+#include "common/sandbox.h"
 
 #define COVER_MS 15000 /* it takes some; then a file system on the way does not answer */
 
@@ -142,6 +142,8 @@ _noreturn_ static void child(const struct privop_spawn *s, const struct parent *
         /* It died before the line above.  Who is apart sees no parent; its channel tells it. */
         if (r == 0 && !s->apart && getppid() != parent->pid)
                 _exit(EXIT_FAILURE);
+        if (r == 0 && s->profile)
+                r = sandbox_impose(s->profile, s->waived);
         if (r == 0) {
                 (void)sigprocmask(SIG_SETMASK, &none, NULL);
                 (void)execve(s->path, (char *const *)s->argv, (char *const *)s->envp);

@@ -16,8 +16,10 @@
 #include "common/escape.h"
 #include "common/log.h"
 #include "common/sandbox_layer.h"
+#include "sbsupervisor/child_exit.h"
 #include "sbsupervisor/launch.h"
 #include "sbsupervisor/on_ipc.h"
+#include "sbsupervisor/sandbox_profile.h"
 #include "sbsupervisor/supervisor.h"
 
 #define RESTART_USEC     200000u   /* a VMM that reboots its guest reconnects after about a second */
@@ -119,17 +121,9 @@ static int on_channel(sd_event_source *source _unused_, int fd _unused_, uint32_
 }
 
 static int watch(struct supervisor *s, struct proc *p) {
-        int r = sd_event_add_child_pidfd(s->event, &p->exit_source, p->pidfd, WEXITED, on_exit_of, p);
+        int r = child_exit_watch(s->event, p->pidfd, on_exit_of, p, &p->exit_source);
 
-        /*
-         * Its default is once; but of a dead child that a debugger holds, a look finds nothing.
-         * Off first: from once to on alone, sd-event does not tell the kernel.
-         */
-        if (r >= 0)
-                r = sd_event_source_set_enabled(p->exit_source, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(p->exit_source, SD_EVENT_ON);
-        if (r >= 0 && p->chan.fd >= 0)
+        if (r == 0 && p->chan.fd >= 0)
                 r = sd_event_add_io(s->event, &p->ipc_source, p->chan.fd, EPOLLIN, on_channel, p);
         /* The last words on the channel are read before the death is noticed. */
         if (r >= 0 && p->ipc_source)
@@ -163,6 +157,8 @@ static int spawn(struct supervisor *s, struct proc *p, const struct proc_row *ro
                 .apart = row->role != IPC_SUPERVISOR && !(s->config.waived & SANDBOX_NAMESPACES),
                 .join = row->in_documents_ns ? &s->view.namespaces : NULL,
                 .capabilities = row->capabilities,
+                .profile = row->in_documents_ns ? &daemon_profile : NULL,
+                .waived = s->config.waived,
         };
         int r = child_log_open(&p->log, s->event, row->name, &log_fd);
 

@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/escape.h"
 #include "common/log.h"
+#include "common/same_file.h"
 #include "sbsupervisor/gate.h"
 #include "sbsupervisor/privops.h"
 
@@ -38,17 +39,13 @@ int resolve_add_path(struct request *r, const char *gate_path) {
         return p->gate ? 0 : -ENOMEM;
 }
 
-static bool is_same_device(const struct statx *a, const struct statx *b) {
-        return a->stx_dev_major == b->stx_dev_major && a->stx_dev_minor == b->stx_dev_minor;
-}
-
 /* Asks no file system but the share's own: another may be the guest's, and not answer. */
 static bool is_on_share(const struct documents *d, int fd, struct statx *ret) {
         struct statx share;
 
         return statx(AT_FDCWD, d->share, 0, 0, &share) == 0 &&
                statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, ret) == 0 &&
-               is_same_device(&share, ret);
+               same_device(&share, ret);
 }
 
 /* The file at path in the VM's share, if it is the one that st is of. */
@@ -58,7 +55,7 @@ static bool is_shared_as(const struct documents *d, const char *path, const stru
 
         return asprintf(&full, "%s/%s", d->share, path) >= 0 &&
                statx(AT_FDCWD, full, AT_SYMLINK_NOFOLLOW, STATX_INO, &there) == 0 &&
-               is_same_device(&there, st) && there.stx_ino == st->stx_ino;
+               same_file(&there, st);
 }
 
 /*

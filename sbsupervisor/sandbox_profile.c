@@ -10,26 +10,31 @@
  */
 #include "sbsupervisor/sandbox_profile.h"
 
-#include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/sandbox_rows.h"
 
-#define ANY(name) {.nr = SCMP_SYS(name)}
-/* The bits `mask` of argument i are `value`. */
-#define IF(name, i, mask, value) {.nr = SCMP_SYS(name), .n_args = 1, .args = {{(i), (mask), (value)}}}
-#define FAMILY(f) IF(socket, 0, UINT32_MAX, (f))
+#define FAMILY(f) IS(socket, 0, (f))
+/* All with this bit in their number. */
+#define FAMILIES(bit) IF(socket, 0, UINT64_C(1) << (bit), UINT64_C(1) << (bit))
+
+_Static_assert(AF_UNIX == 1 && AF_VSOCK == (32 | 8), "the rows of socket() say so");
 
 static const struct sandbox_syscall refused[] = {
-        /* Other processes from within: procs.c knows them by pidfd and channel only. */
+        /*
+         * Other processes from within: procs.c knows them by pidfd and channel only.  By /proc/PID/mem
+         * the same is done without a call of its own; that door is Landlock's.
+         */
         ANY(ptrace),
         ANY(process_vm_readv),
         ANY(process_vm_writev),
         ANY(process_madvise),
         ANY(pidfd_getfd),
         ANY(kcmp),
+        NUMBER(448), /* process_mrelease */
         /* The kernel's largest surfaces for nothing that is done here. */
         ANY(bpf),
         ANY(perf_event_open),
@@ -50,7 +55,12 @@ static const struct sandbox_syscall refused[] = {
         ANY(set_mempolicy),
         ANY(migrate_pages),
         ANY(move_pages),
+        NUMBER(450), /* set_mempolicy_home_node */
         ANY(vmsplice),
+        NUMBER(451), /* cachestat: who has read which file */
+        NUMBER(459), /* lsm_get_self_attr */
+        NUMBER(460), /* lsm_set_self_attr */
+        NUMBER(461), /* lsm_list_modules */
         /* A file by a number that goes round every directory: virtiofsd has --inode-file-handles=never. */
         ANY(open_by_handle_at),
         /* A program by a descriptor; all that is started has a path: launch.c. */
@@ -62,9 +72,11 @@ static const struct sandbox_syscall refused[] = {
         IF(mknod, 1, S_IFMT, S_IFBLK),
         IF(mknodat, 2, S_IFMT, S_IFCHR),
         IF(mknodat, 2, S_IFMT, S_IFBLK),
+        /* What a file is to its file system: immutable, of another quota's project. */
+        NUMBER(469), /* file_setattr */
         /* Words put into the terminal that it was started from, for the shell there. */
-        IF(ioctl, 1, UINT32_MAX, TIOCSTI),
-        IF(ioctl, 1, UINT32_MAX, TIOCLINUX),
+        IS(ioctl, 1, TIOCSTI),
+        IS(ioctl, 1, TIOCLINUX),
         /* The machine: none of it is a person's, but refused at this door, too. */
         ANY(acct),
         ANY(adjtimex),
@@ -87,16 +99,29 @@ static const struct sandbox_syscall refused[] = {
         ANY(swapon),
         ANY(syslog),
         ANY(vhangup),
-        /* Sockets of all families but AF_UNIX and AF_VSOCK: no network is spoken. */
-        FAMILY(AF_UNSPEC), FAMILY(AF_INET), FAMILY(AF_AX25), FAMILY(AF_IPX), FAMILY(AF_APPLETALK),
-        FAMILY(AF_NETROM), FAMILY(AF_BRIDGE), FAMILY(AF_ATMPVC), FAMILY(AF_X25), FAMILY(AF_INET6),
-        FAMILY(AF_ROSE), FAMILY(AF_DECnet), FAMILY(AF_NETBEUI), FAMILY(AF_SECURITY), FAMILY(AF_KEY),
-        FAMILY(AF_NETLINK), FAMILY(AF_PACKET), FAMILY(AF_ASH), FAMILY(AF_ECONET), FAMILY(AF_ATMSVC),
-        FAMILY(AF_RDS), FAMILY(AF_SNA), FAMILY(AF_IRDA), FAMILY(AF_PPPOX), FAMILY(AF_WANPIPE),
-        FAMILY(AF_LLC), FAMILY(AF_IB), FAMILY(AF_MPLS), FAMILY(AF_CAN), FAMILY(AF_TIPC),
-        FAMILY(AF_BLUETOOTH), FAMILY(AF_IUCV), FAMILY(AF_RXRPC), FAMILY(AF_ISDN), FAMILY(AF_PHONET),
-        FAMILY(AF_IEEE802154), FAMILY(AF_CAIF), FAMILY(AF_ALG), FAMILY(AF_NFC), FAMILY(AF_KCM),
-        FAMILY(AF_QIPCRTR), FAMILY(AF_SMC), FAMILY(AF_XDP), FAMILY(AF_MCTP),
+        /*
+         * Sockets of all families but AF_UNIX and AF_VSOCK, those of kernels to come too: no network
+         * is spoken.  A row compares bits: each that is in neither of the two, then what else the
+         * three bits of these make.
+         */
+        FAMILIES(1), FAMILIES(2), FAMILIES(4), FAMILIES(6), FAMILIES(7), FAMILIES(8), FAMILIES(9),
+        FAMILIES(10), FAMILIES(11), FAMILIES(12), FAMILIES(13), FAMILIES(14), FAMILIES(15),
+        FAMILIES(16), FAMILIES(17), FAMILIES(18), FAMILIES(19), FAMILIES(20), FAMILIES(21),
+        FAMILIES(22), FAMILIES(23), FAMILIES(24), FAMILIES(25), FAMILIES(26), FAMILIES(27),
+        FAMILIES(28), FAMILIES(29), FAMILIES(30), FAMILIES(31),
+        FAMILY(0), FAMILY(1 | 8), FAMILY(1 | 32), FAMILY(1 | 8 | 32), FAMILY(8), FAMILY(32),
+};
+
+/*
+ * What the portal daemons and virtiofsd have no use for, though we have.  Who is in the place of one
+ * could talk to the VM, be its host to it, or be a server that the person's programs look for.
+ * Signals are not in here: the document portal needs tgkill(2), which reaches as far as kill(2).
+ */
+static const struct sandbox_syscall refused_to_daemons[] = {
+        FAMILY(AF_VSOCK),
+        /* They are given what they listen on. */
+        ANY(bind),
+        ANY(listen),
 };
 
 static const struct sandbox_rlimit rlimits[] = {
@@ -106,15 +131,25 @@ static const struct sandbox_rlimit rlimits[] = {
 /*
  * Dumpable, because xdg-desktop-portal opens /proc/PID/root of its callers.  No capability:
  * what it may do, it may as the person; those of the documents namespace come from owning it.
- * No Landlock: a person may pick any file there is.
+ * Of Landlock no more than what binds no file: a person may pick any there is.
  */
 const struct sandbox_profile supervisor_profile = {
         .name = "sbsupervisor",
-        .layers = SANDBOX_SECCOMP,
+        .layers = SANDBOX_LANDLOCK | SANDBOX_SECCOMP,
+        .landlock = SANDBOX_LANDLOCK_SIGNALS, /* the session bus may have an abstract name */
         .dumpable = true,
         .starts_programs = true,
         .rlimits = rlimits,
         .n_rlimits = ELEMENTSOF(rlimits),
         .refused = refused,
         .n_refused = ELEMENTSOF(refused),
+};
+
+/* On top of ours, which they inherit. */
+const struct sandbox_profile daemon_profile = {
+        .name = "portal daemons",
+        .layers = SANDBOX_LANDLOCK | SANDBOX_SECCOMP,
+        .landlock = SANDBOX_LANDLOCK_OUTSIDE,
+        .refused = refused_to_daemons,
+        .n_refused = ELEMENTSOF(refused_to_daemons),
 };

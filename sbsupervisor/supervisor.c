@@ -228,8 +228,10 @@ static void tell_status(const struct supervisor *s) {
                                                          "because of their owner or group",
                                d->n_granted, d->n_foreign);
         (void)sandbox_layer_names(s->config.waived, names, sizeof(names));
-        (void)sd_notifyf(false, "STATUS=Serving VM '%s'%s%s%s%s", s->config.vm, granted,
-                         *names ? " (less protected: without " : "", names, *names ? ")" : "");
+        (void)sd_notifyf(false, "STATUS=Serving VM '%s'%s%s%s%s%s", s->config.vm, granted,
+                         *names ? " (less protected: without " : "", names, *names ? ")" : "",
+                         s->view.is_partial ? " (less protected: sockets of /run or /tmp may be seen)"
+                                            : "");
 }
 
 static int serve(struct supervisor *s) {
@@ -256,7 +258,6 @@ static bool may_start(const struct supervisor *s, enum proc_id id) {
 
 int supervisor_advance(struct supervisor *s) {
         unsigned n_ready = 0;
-
         int r = 0;
 
         if (s->serving || s->stopping)
@@ -365,7 +366,7 @@ static int open_events(struct supervisor *s) {
         int r;
 
         sigemptyset(&blocked);
-        sigaddset(&blocked, SIGCHLD); /* the pidfds tell; see sd_event_add_child_pidfd(3) */
+        sigaddset(&blocked, SIGCHLD); /* see sd_event_add_child_pidfd(3), and orphans.c */
         for (size_t i = 0; i < ELEMENTSOF(stop_signals); i++)
                 sigaddset(&blocked, stop_signals[i]);
         if (sigprocmask(SIG_BLOCK, &blocked, NULL) < 0)
@@ -373,6 +374,8 @@ static int open_events(struct supervisor *s) {
         r = sd_event_new(&s->event);
         for (size_t i = 0; i < ELEMENTSOF(stop_signals) && r >= 0; i++)
                 r = sd_event_add_signal(s->event, NULL, stop_signals[i], on_stop, s);
+        if (r >= 0)
+                r = orphans_watch(s);
         if (r >= 0)
                 r = sd_event_add_post(s->event, NULL, on_turn, s);
         if (r >= 0)

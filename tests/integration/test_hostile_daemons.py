@@ -6,7 +6,8 @@ import re
 
 from rig import boundaries
 from rig.guest import FILE_CHOOSER, GLib, GuestClient, error_name, path_bytes
-from rig.processes import wait_for
+from rig.limits import limit
+from rig.processes import wait_for, zombies
 from rig.rogue_daemon import DOCUMENTS, MOUNTED, STORE, make
 from rig.sidebus import left_behind
 
@@ -253,6 +254,18 @@ def test_virtiofsd_versions(env):
 
 
 # --- what outlives them ---------------------------------------------------------------------------
+
+def test_zombies(env):
+    """200 processes that a daemon has left to the supervisor and that ended: reaped while it serves"""
+    world = World(env, {"AddFull": ["(['1'], @a{sv} {})"], "GrantPermissions": ["@() ()"]},
+                  talk="leave_zombies")
+    world.sidebus.wait_log("200 zombies")
+    assert 200 > limit(env, "ORPHANS_TURN")
+    wait_for("them to be reaped", lambda: not zombies(world.sidebus.process.pid))
+    assert world.pick().uris()[0].endswith("/1/picked")
+    assert world.sidebus.stop() == 0
+    env.hostile(boundaries.IPC, 200)
+
 
 def test_left_behind(env):
     """a daemon that leaves processes behind, out of its reach: they end with the instance"""

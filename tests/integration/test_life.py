@@ -251,6 +251,13 @@ def test_no_fuse(env):
     fails(env, "(?i)/dev/fuse|FUSE", before=in_namespace("no-fuse"))
 
 
+def test_hung_home(env):
+    """what is to be covered lies on a file system that never answers: after 15 s that is said"""
+    home = env.directory()
+    fails(env, "does not answer: unmount it", extra={"HOME": home},
+          before=in_namespace(f"hung:{home}"))
+
+
 def test_no_fusermount(env):
     """fusermount3 is missing"""
     fails(env, "(?i)fusermount3", before=in_namespace("no-fusermount"))
@@ -590,6 +597,18 @@ def test_kill(env):
              lambda: all((processes.status(p) or "  Z")[1] in "Z" for p in pids), 10)
     assert not processes.mounts_below(sidebus.directory)
     env.chooser.wait_closed(dialog)
+
+
+def test_kill_hung(env):
+    """kill -9 of the supervisor whose programs hang: none reads that its channel has ended; they go, too"""
+    sidebus = env.own_sidebus(virtiofsd=env.virtiofsd)
+    pids = [pid for pid in sidebus.children() if processes.status(pid)[0] == sidebus.process.pid]
+    assert len(pids) == 6, sidebus.children()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    sidebus.kill()
+    wait_for("the processes to be gone",
+             lambda: all((processes.status(p) or "  Z")[1] in "Z" for p in pids), 10)
 
 
 def test_kill_start(env):

@@ -264,6 +264,27 @@ def test_one_question(env):
     assert not [call for call in chain.desktop.new_calls if call.name == ADDED]
 
 
+def test_call_does_not_wait_longer_than_its_caller(env):
+    """A question about a plain call is denied before GDBus gives the call up, which is after 25 s"""
+    chain = Chain(env, "NetworkMonitor=ask\n")
+    ends = []
+
+    def on_end(bus, result):
+        try:
+            ends.append(bus.call_finish(result))
+        except GLib.Error as e:
+            ends.append(error_name(e))
+
+    as_default = -1
+    chain.client.bus.call(PORTAL + "Desktop", PATH, NETWORK, "GetAvailable", None, None, 0,
+                          as_default, None, on_end)
+    question = chain.question()
+    wait_for("the call's end", lambda: pump() or ends, 60)
+    assert ends == [NOT_ALLOWED], ends
+    chain.removed(question)
+    chain.sidebus.wait_log("denied, for there was no answer in time")
+
+
 def session_request(client, member, kind, *values):
     """A request of GlobalShortcuts whose arguments are not only strings."""
     token = f"s{len(values)}{member}"

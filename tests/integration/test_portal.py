@@ -593,10 +593,13 @@ def test_command_line(env):
         done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    assert run("--help")[0] == 0 and "--ipc-fd FD" in run("--help")[1]
+    assert run("--help")[0] == 0 and "--ipc-fd N" in run("--help")[1]
     assert run("--version")[0] == 0
-    for arguments in ((), ("--ipc-fd", "x"), ("--ipc-fd=1",), ("--ipc-fd", "-1"), ("--other",)):
+    for arguments in ((), ("--ipc-fd", "x"), ("--ipc-fd=1",), ("--ipc-fd", "-1"), ("--other",),
+                      ("--ipc-fd", "77"), ("--ipc-fd", "4294967299"), ("--ipc-fd", "3 ")):
         code, text = run(*arguments)
         assert code == 2 and text.startswith("sbportal: "), (arguments, code, text)
-    code, text = run("--ipc-fd", "77")
-    assert code == 1 and "channel" in text, (code, text)
+    with open(os.devnull, "rb") as f:  # a descriptor, but no channel
+        done = subprocess.run([program, "--ipc-fd", str(f.fileno())], pass_fds=[f.fileno()],
+                              capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "channel" in done.stderr, done

@@ -2,14 +2,19 @@
 """What the processes of an instance are shut into, seen from outside and from inside."""
 
 import errno
+import json
 import os
 import re
 import socket
+import stat
 import subprocess
+import sys
 
-from rig import boundaries, linux, processes
+from rig import boundaries, daemon_tries, linux, person, processes
 from rig.guest import FILE_CHOOSER, GuestClient
+from rig.limits import limit
 from rig.processes import sanitized, wait_for
+from rig.session import LIBEXEC
 from rig.sidebus import in_namespace
 
 OURS = ("sbrouter", "sbportal")
@@ -232,6 +237,96 @@ def connects(path):
         return s.connect_ex("\0" + path[1:] if path[0] == "@" else path) == 0
 
 
+# Binds a socket to each path, whose directories are made, and becomes what follows "--".
+LEAVE_SOCKETS = """
+import os, socket, sys
+split = sys.argv.index("--")
+for path in sys.argv[1:split]:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    socket.socket(socket.AF_UNIX).bind(path)
+os.execv(sys.argv[split + 1], sys.argv[split + 1:])
+"""
+
+
+def beside(*changes, paths=()):
+    """A command prefix: where the changes are made and sockets lie at the paths."""
+    return [*in_namespace(*changes), sys.executable, "-ISc", LEAVE_SOCKETS, *paths, "--"]
+
+
+def shown(sidebus, paths):
+    """Those of some paths at which the daemons see a socket; outside there is one at each."""
+    for path in paths:
+        assert stat.S_ISSOCK(os.stat(f"/proc/{sidebus.process.pid}/root{path}").st_mode), path
+    daemon = sidebus.child("xdg-document-portal")
+    return [path for path in paths if in_view(daemon, "test", "-S", path).returncode == 0]
+
+
+def test_daemons_late_sockets(env):
+    """where sockets come later, the daemons see none: X11, ICE, the login's own runtime directory"""
+    places = ["/tmp/.X11-unix", "/tmp/.ICE-unix", f"/run/user/{os.geteuid()}"]
+    made = [place for place in places[:2] if not os.path.exists(place)]
+    try:
+        sidebus = env.closing(env.own_sidebus(before=beside(
+            "disk:/run", *(f"disk:{place}" for place in places))))
+        late = [f"{place}/late" for place in places]
+        for path in late:
+            listener(env, f"/proc/{sidebus.process.pid}/root{path}")
+        assert shown(sidebus, late) == []
+        env.hostile(boundaries.DAEMONS, len(late))
+    finally:
+        for place in made:
+            os.rmdir(place)
+
+
+def test_daemons_mounted_sockets(env):
+    """a disk in memory that is mounted below /run is searched, too"""
+    paths = ["/run/socket", "/run/disk/socket", "/run/disk/a directory/socket", "/run/a disk/socket"]
+    sidebus = env.closing(env.own_sidebus(before=beside(
+        "disk:/run", "disk:/run/disk", "disk:/run/a disk", paths=paths)))
+    assert shown(sidebus, paths) == []
+    env.hostile(boundaries.DAEMONS, len(paths))
+
+
+def test_daemons_closed_directory(env):
+    """a directory below /tmp that lets the person pass, but not list it: the daemons see it empty"""
+    place = os.path.join("/tmp", f"sb-closed-{os.getpid()}")
+    os.mkdir(place, 0o700)
+    try:
+        path = listener(env, os.path.join(place, "socket"))
+        # Of a group that is not mapped in a namespace of ours: no capability there opens it.
+        person.give_to_other_group(place)
+        os.chmod(place, 0o311)
+        sidebus = env.closing(env.own_sidebus())
+        assert connects(path) and shown(sidebus, [path]) == []
+        env.hostile(boundaries.DAEMONS)
+    finally:
+        os.chmod(place, 0o700)
+        os.unlink(path)
+        os.rmdir(place)
+
+
+CROWD = """
+import os, sys
+os.mkdir("/run/crowd")
+for n in range(int(sys.argv[1])):
+    os.close(os.open(f"/run/crowd/{n}", os.O_CREAT))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_daemons_crowd(env):
+    """more files below /run than are looked at: that is logged, and in the status; not one fewer"""
+    most = limit(env, "COVER_ENTRIES") - 1  # beside their directory
+    for number, crowded in ((most, False), (most + 1, True)):
+        sidebus = env.own_sidebus(before=[*in_namespace("disk:/run"), sys.executable, "-ISc", CROWD,
+                                          str(number)])
+        said = "(less protected: sockets of /run or /tmp may be seen)" in sidebus.notify.read()
+        logged = "may see sockets there" in sidebus.log()
+        assert (said, logged) == (crowded, crowded), (number, sidebus.notify.read())
+        assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
+        assert sidebus.stop() == 0, sidebus.log()
+
+
 def test_daemons_runtime_dir(env):
     """of the person's runtime directory they see gvfs and the instance's own part, nothing else"""
     session = env.own_session()
@@ -331,6 +426,56 @@ def test_virtiofsd(env):
         assert names <= {b"PATH", b"LANG", b"PWD", b"SHLVL", b"_"}, names
     root, _, fstype = mountinfo(pid)["/"]
     assert root.endswith("/by-app/org.sidebus.vm.demo") and fstype.startswith("fuse"), (root, fstype)
+
+
+# --- the daemons: what they can do to others -------------------------------------------------------
+
+def tried(env, variable, real, waived=""):
+    """What a program in a daemon's place could do, and what it did to others of the person's."""
+    victims = env.closing(daemon_tries.Victims())
+    config = f"[Sandbox]\nWaive={waived}\n" if waived else ""
+    sidebus = env.closing(env.own_sidebus(config=config, extra_env={
+        variable: daemon_tries.make(env, real, victims.pids)}))
+    said = sidebus.wait_log(daemon_tries.PREFIX + r"(\{.*\})")[1]
+    assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
+    env.hostile(boundaries.DAEMONS, 64 + len(victims.pids) + 2)
+    return json.loads(said), victims
+
+
+ALL_DOORS = sorted(daemon_tries.DOORS)
+SIGNALS_BOUND = linux.landlock_abi() >= 6
+
+
+def arrive(victims, doors):
+    """By these doors signals came, which were sent before; they may still be on their way."""
+    if doors:
+        wait_for("the signals", lambda: victims.signalled() == doors)
+    assert victims.signalled() == doors, victims.signalled()
+
+
+def test_daemons_others(env):
+    """in a daemon's place: no socket but unix ones, no signal to others, no server, no new code"""
+    expected = {"families": [socket.AF_UNIX], "listens": False,
+                "code": linux.memory_may_become_code(),
+                # Of that one the kernel says nothing.
+                "signals": ["F_SETOWN"] if SIGNALS_BOUND else list(daemon_tries.DOORS)}
+    for variable, real in (("SIDEBUS_DOCUMENT_PORTAL", LIBEXEC + "/xdg-document-portal"),
+                           ("SIDEBUS_PERMISSION_STORE", LIBEXEC + "/xdg-permission-store"),
+                           ("SIDEBUS_VIRTIOFSD", env.virtiofsd)):
+        could, victims = tried(env, variable, real)
+        assert could == expected, (variable, could)
+        arrive(victims, [] if SIGNALS_BOUND else ALL_DOORS)
+
+
+def test_daemons_layers(env):
+    """the sockets are the filter's doing, and the signals Landlock's: with one waived they are there"""
+    real = ("SIDEBUS_DOCUMENT_PORTAL", LIBEXEC + "/xdg-document-portal")
+    could, victims = tried(env, *real, waived="landlock")
+    assert could["families"] == [socket.AF_UNIX] and not could["listens"], could
+    arrive(victims, ALL_DOORS)
+    could, victims = tried(env, *real, waived="seccomp")
+    assert {socket.AF_UNIX, socket.AF_VSOCK} <= set(could["families"]) and could["listens"], could
+    arrive(victims, [] if SIGNALS_BOUND else ALL_DOORS)
 
 
 # --- a kernel that lacks a layer -------------------------------------------------------------------

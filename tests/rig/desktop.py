@@ -77,16 +77,19 @@ def overlay(lower, scratch):
 
 
 def add_test_programs(tree, source, build):
-    """What tests run in there: the rig, the guest's programs, the rig's own C programs."""
+    """What tests run in there: the rig, the guest's programs, the benchmark, and C programs of both."""
     target = tree + OURS
-    for name, part in (("rig", "tests/rig"), ("guest", "tests/vm/guest")):
+    for name, part in (("rig", "tests/rig"), ("guest", "tests/vm/guest"), ("bench", "tests/bench"),
+                       ("ipc", "ipc")):
         if os.path.isdir(os.path.join(source, part)):
             shutil.copytree(os.path.join(source, part), os.path.join(target, name),
                             ignore=shutil.ignore_patterns("__pycache__"))
-    os.makedirs(os.path.join(target, "bin"))
-    for path in glob.glob(os.path.join(build, "tests/rig/*")):
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            shutil.copy(path, os.path.join(target, "bin"))
+    for part in ("rig", "bench"):
+        there = os.path.join(target, "bin", part)
+        os.makedirs(there)
+        for path in glob.glob(os.path.join(build, "tests", part, "*")):
+            if os.path.isfile(path) and os.access(path, os.X_OK):
+                shutil.copy(path, there)
     run("chmod", "-R", "a+rX,go-w", target)
     run("chown", "-R", "0:0", target)
 

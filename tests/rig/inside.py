@@ -9,7 +9,8 @@ The command runs as the same user, without privileges, in a user and mount names
   no-pid-namespaces  no further one of processes
   no-landlock     the kernel knows nothing of Landlock
   shared          nothing is missing: what is mounted there is seen in namespaces made there
-  small-disk:DIR  at DIR is a disk of 1 MiB and 64 files
+  disk:DIR        at DIR, which is made, is an empty disk, in memory
+  small-disk:DIR  the same, of 1 MiB and 64 files
   hung:DIR        at DIR is a file system that never answers; who serves it is our child
 """
 
@@ -71,8 +72,13 @@ def shared():
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_SHARED)
 
 
+def disk(directory, options=""):
+    os.makedirs(directory, exist_ok=True)
+    linux.mount("none", directory, "tmpfs", linux.MS_NOSUID, "mode=700" + options)
+
+
 def small_disk(directory):
-    linux.mount("none", directory, "tmpfs", linux.MS_NOSUID, "size=1m,nr_inodes=64,mode=700")
+    disk(directory, ",size=1m,nr_inodes=64")
 
 
 def hung(directory):
@@ -87,7 +93,7 @@ def hung(directory):
 
 CHANGES = {"no-fuse": no_fuse, "no-fusermount": no_fusermount, "no-namespaces": no_namespaces,
            "no-pid-namespaces": no_pid_namespaces, "no-landlock": no_landlock, "shared": shared,
-           "small-disk": small_disk, "hung": hung}
+           "disk": disk, "small-disk": small_disk, "hung": hung}
 
 
 def main():

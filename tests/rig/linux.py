@@ -65,6 +65,16 @@ def refuse_system_call(number, error):
     _check(_libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(SECCOMP_MODE_FILTER), fprog, 0, 0), "seccomp")
 
 
+def landlock_abi():
+    """The version of Landlock that this kernel has; -1: none."""
+    return _libc.syscall(ctypes.c_long(444), None, ctypes.c_long(0), ctypes.c_long(1))
+
+
+def memory_may_become_code():
+    """Whether this kernel, of before 6.3, has no rule against it that a process can ask for."""
+    return _libc.prctl(66, 0, 0, 0, 0) < 0  # PR_GET_MDWE
+
+
 def where(pid, change):
     """Runs change() where a process is, in a user namespace that is ours, with all rights there.
 

@@ -98,6 +98,12 @@ def descendants(root=None, zombies=False):
     return result
 
 
+def zombies(parent):
+    """Its children that have ended and that it has not waited for."""
+    found = {int(entry): status(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
+    return [pid for pid, state in found.items() if state and state[:2] == (parent, "Z")]
+
+
 def command_line(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as f:

@@ -12,10 +12,12 @@ given once, the last for ever:
 """
 
 import os
+import signal
 import sys
 
 from gi.repository import Gio, GLib
 
+from . import processes
 from .wire import RawClient, call
 
 BUS = "org.freedesktop.DBus"
@@ -139,6 +141,20 @@ def flood(d):
     for _ in range(200):
         d.send(batch)
     print("flooded", flush=True)
+
+
+def leave_zombies(_d):
+    """200 double forks, while the supervisor is stopped: it finds them all at once."""
+    supervisor = os.getppid()
+    os.kill(supervisor, signal.SIGSTOP)
+    for _ in range(200):
+        if os.fork() == 0:
+            os.fork()
+            os._exit(0)
+        os.wait()
+    processes.wait_for("them to end", lambda: len(processes.zombies(supervisor)) == 200)
+    print("200 zombies", flush=True)
+    os.kill(supervisor, signal.SIGCONT)
 
 
 def steal_names(d):

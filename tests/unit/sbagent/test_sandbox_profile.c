@@ -3,7 +3,8 @@
 
 #include <netinet/in.h>
 
-#include "tests/confined.h"
+#include "common/limits.h"
+#include "tests/confined_alone.h"
 
 /* What others may, this program may not. */
 static const struct confined_call killed[] = {
@@ -51,8 +52,25 @@ static void test_privileges(void) {
         confined_check_privileges(&sbagent_profile);
 }
 
+static void test_each_layer(void) {
+        alone_check_layers(&sbagent_profile, false);
+}
+
+static const struct sandbox_rlimit limits[] = {
+        {RLIMIT_CORE, 0},
+        {RLIMIT_NPROC, 0},
+        {RLIMIT_FSIZE, 0},
+        {RLIMIT_NOFILE, 2 * LIMIT_AGENT_CLIENTS + 64},
+};
+
+static void test_limits(void) {
+        alone_check_limits(&sbagent_profile, limits, ELEMENTSOF(limits));
+}
+
 TEST_MAIN({"what no program of ours may do kills it", test_everywhere},
           {"so does what only others may do", test_killed}, {"what it needs works", test_works},
           {"each number that is not in the list kills it, other architectures' too", test_numbers},
           {"no socket of any family but two", test_families},
-          {"all capabilities before, none when locked", test_privileges})
+          {"all capabilities before, none when locked", test_privileges},
+          {"each layer refuses something by itself", test_each_layer},
+          {"each limit is reached where it is said to be", test_limits})

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbportal/sandbox_profile.h"
 
-#include "tests/confined.h"
+#include "common/limits.h"
+#include "tests/confined_alone.h"
 
 /* What others may, this program may not. */
 static const struct confined_call killed[] = {
@@ -57,9 +58,25 @@ static void test_layers(void) {
         CHECK(!sbportal_profile.dumpable && !sbportal_profile.starts_programs);
 }
 
+static void test_each_layer(void) {
+        alone_check_layers(&sbportal_profile, false);
+}
+
+static const struct sandbox_rlimit limits[] = {
+        {RLIMIT_CORE, 0},  {RLIMIT_NPROC, 0},
+        {RLIMIT_FSIZE, 0}, {RLIMIT_NOFILE, LIMIT_PORTAL_FDS},
+        {RLIMIT_AS, LIMIT_PORTAL_AS},
+};
+
+static void test_limits(void) {
+        alone_check_limits(&sbportal_profile, limits, ELEMENTSOF(limits));
+}
+
 TEST_MAIN({"every layer", test_layers},
           {"what no program of ours may do kills it", test_everywhere},
           {"so does what only others may do", test_killed}, {"what it needs works", test_works},
           {"each number that is not in the list kills it, other architectures' too", test_numbers},
           {"no socket of any family", test_families},
-          {"all capabilities before, none when locked", test_privileges})
+          {"all capabilities before, none when locked", test_privileges},
+          {"each layer refuses something by itself", test_each_layer},
+          {"each limit is reached where it is said to be", test_limits})

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -236,6 +237,7 @@ static int listen_at(struct sockaddr_un *sa) {
 
         *sa = (struct sockaddr_un){.sun_family = AF_UNIX};
         (void)snprintf(sa->sun_path, sizeof(sa->sun_path), "%s/socket", top);
+        (void)unlink(sa->sun_path); /* another test's */
         CHECK(bind(fd, (struct sockaddr *)sa, sizeof(*sa)) == 0 && listen(fd, 1) == 0);
         return fd;
 }
@@ -274,7 +276,7 @@ static void test_connect_apart(void) {
         for (unsigned k = 0; k < 1000 && count_fds_of(pid) != 1; k++)
                 (void)poll(NULL, 0, 10);
         CHECK_EQ_INT(count_fds_of(pid), 1);
-        CHECK(kill(pid, SIGTERM) == 0);
+        CHECK(pid > 0 && kill(pid, SIGTERM) == 0); /* -1 would be everybody */
         pfd = (struct pollfd){.fd = pidfd, .events = POLLIN};
         CHECK_EQ_INT(poll(&pfd, 1, 0), 0);
         (void)close(hold);
@@ -285,6 +287,40 @@ static void test_connect_apart(void) {
         (void)close(accepted);
         (void)close(server);
         (void)close(fd);
+}
+
+/* Starts one as the supervisor would, says its pid, and waits to be killed. */
+_noreturn_ static void start_peer(const struct sockaddr_un *sa, int tell) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), pidfd, hold;
+        pid_t pid = -1;
+
+        if (privop_connect_apart(fd, (const struct sockaddr *)sa, sizeof(*sa), &pid, &pidfd, &hold) < 0 ||
+            write(tell, &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
+                _exit(EXIT_FAILURE);
+        for (;;)
+                (void)pause();
+}
+
+/* It is stopped, and does not see that its pipe has ended. */
+static void test_connect_dies(void) {
+        struct pollfd pfd = {.events = POLLIN};
+        pid_t parent, pid = -1;
+        struct sockaddr_un sa;
+        int server = listen_at(&sa), p[2];
+
+        CHECK(pipe2(p, O_CLOEXEC) == 0);
+        parent = fork();
+        if (parent == 0)
+                start_peer(&sa, p[1]);
+        (void)close(p[1]);
+        CHECK(read(p[0], &pid, sizeof(pid)) == (ssize_t)sizeof(pid));
+        pfd.fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+        CHECK(pfd.fd >= 0 && kill(pid, SIGSTOP) == 0 && poll(&pfd, 1, 0) == 0);
+        CHECK(parent > 0 && kill(parent, SIGKILL) == 0 && waitpid(parent, NULL, 0) == parent);
+        CHECK_EQ_INT(poll(&pfd, 1, 20000), 1);
+        (void)close(pfd.fd);
+        (void)close(p[0]);
+        (void)close(server);
 }
 
 static void test_connect_nowhere(void) {
@@ -315,4 +351,4 @@ TEST_MAIN({"a picked file: which links are followed", test_picked},
           {"a child has exactly the descriptors it was given", test_spawn},
           {"a program that is not there", test_spawn_missing},
           {"another process connects in our place", test_connect_apart},
-          {"it cannot connect", test_connect_nowhere}, {"the tree is removed", test_end})
+          {"it dies with us", test_connect_dies}, {"it cannot connect", test_connect_nowhere}, {"the tree is removed", test_end})

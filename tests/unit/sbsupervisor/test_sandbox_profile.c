@@ -6,7 +6,7 @@
 #include <seccomp.h>
 #include <sys/stat.h>
 
-#include "tests/confined.h"
+#include "tests/confined_alone.h"
 
 /* What happens to a call without the filter; 0: it succeeds. */
 struct row {
@@ -112,27 +112,36 @@ static void test_kept(void) {
         check(kept, ELEMENTSOF(kept), 0, false);
 }
 
-static int try_families(const struct sandbox_profile *p, unsigned waived, const void *arg _unused_) {
+/* daemon: what is imposed on one, or NULL. */
+static int try_family(int family, const struct sandbox_profile *daemon) {
+        int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bool passed = fd >= 0 || errno != EPERM;
+
+        (void)fd_close(fd);
+        if (passed == (family == AF_UNIX || (family == AF_VSOCK && !daemon)))
+                return 0;
+        printf("# a socket of family %#x %s\n", (unsigned)family, passed ? "passed" : "was refused");
+        return 1;
+}
+
+static int try_families(const struct sandbox_profile *p, unsigned waived, const void *arg) {
         int failed = 0;
 
-        if (sandbox_lock(p, waived) < 0)
+        if (sandbox_lock(p, waived) < 0 || (arg && sandbox_impose(arg, waived) < 0))
                 return CONFINED_BROKEN;
-        for (int family = 0; family < AF_MAX; family++) {
-                int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-                bool passed = fd >= 0 || errno != EPERM;
-
-                (void)fd_close(fd);
-                if (passed != (family == AF_UNIX || family == AF_VSOCK)) {
-                        printf("# a socket of family %d %s\n", family, passed ? "passed" : "was refused");
-                        failed = 1;
-                }
-        }
+        for (int family = 0; family < 1024; family++)
+                failed |= try_family(family, arg);
+        /* And with each bit that the kernel looks at. */
+        for (unsigned bit = 10; bit < 32; bit++)
+                failed |= try_family((int)(1u << bit | AF_UNIX), arg) |
+                          try_family((int)(1u << bit | AF_VSOCK), arg);
         (void)fflush(stdout);
         return failed;
 }
 
 static void test_families(void) {
         CHECK_EQ_INT(confined_run(&supervisor_profile, 0, try_families, NULL), 0);
+        CHECK_EQ_INT(confined_run(&supervisor_profile, 0, try_families, &daemon_profile), 0);
 }
 
 /* The kernel's doors that are for its administrator, or were ways in: each is shut here, too. */
@@ -152,6 +161,9 @@ static const int shut[] = {
         SCMP_SYS(sethostname),   SCMP_SYS(settimeofday),     SCMP_SYS(swapoff),
         SCMP_SYS(swapon),        SCMP_SYS(syslog),           SCMP_SYS(vhangup),
         SCMP_SYS(memfd_secret),  SCMP_SYS(fanotify_mark),
+        448 /* process_mrelease */,    450 /* set_mempolicy_home_node */, 451 /* cachestat */,
+        459 /* lsm_get_self_attr */,   460 /* lsm_set_self_attr */,       461 /* lsm_list_modules */,
+        469 /* file_setattr */,
 };
 
 static bool is_refused(int nr) {
@@ -168,15 +180,18 @@ static void test_shut(void) {
                         printf("# system call %d is not in the list\n", shut[i]);
                         CHECK(false);
                 }
-        CHECK_EQ_INT(supervisor_profile.layers, SANDBOX_SECCOMP);
+        CHECK_EQ_INT(supervisor_profile.layers, SANDBOX_LANDLOCK | SANDBOX_SECCOMP);
+        CHECK_EQ_INT(daemon_profile.layers, SANDBOX_LANDLOCK | SANDBOX_SECCOMP);
 }
 
 /* Each row of the list, with arguments that it is for. */
-static int try_list(const struct sandbox_profile *p, unsigned waived, const void *arg _unused_) {
+static int try_list(const struct sandbox_profile *p, unsigned waived, const void *arg) {
         int failed = 0;
 
-        if (sandbox_lock(p, waived) < 0)
+        if (sandbox_lock(p, waived) < 0 || (arg && sandbox_impose(arg, waived) < 0))
                 return CONFINED_BROKEN;
+        if (arg)
+                p = arg;
         confined_tried(p->n_refused);
         for (size_t i = 0; i < p->n_refused; i++) {
                 const struct sandbox_syscall *s = &p->refused[i];
@@ -197,6 +212,7 @@ static int try_list(const struct sandbox_profile *p, unsigned waived, const void
 
 static void test_list(void) {
         CHECK_EQ_INT(confined_run(&supervisor_profile, 0, try_list, NULL), 0);
+        CHECK_EQ_INT(confined_run(&supervisor_profile, 0, try_list, &daemon_profile), 0);
 }
 
 static int is_dumpable(const struct sandbox_profile *p, unsigned waived, const void *arg _unused_) {
@@ -208,9 +224,42 @@ static void test_dumpable(void) {
         CHECK_EQ_INT(confined_run(&supervisor_profile, 0, is_dumpable, NULL), 0);
 }
 
+static void test_each_layer(void) {
+        alone_check_layers(&supervisor_profile, false);
+        alone_check_layers(&daemon_profile, true);
+}
+
+/* What it starts may need memory that becomes code: its own lock does not go on to them. */
+static int is_not_inherited(const struct sandbox_profile *p, unsigned waived, const void *arg _unused_) {
+        int status = -1;
+        pid_t pid;
+
+        if (sandbox_lock(p, waived) < 0)
+                return CONFINED_BROKEN;
+        pid = fork();
+        if (pid == 0)
+                _exit(alone_execute_written(0));
+        return waitpid(pid, &status, 0) != pid || status != 0;
+}
+
+static void test_not_inherited(void) {
+        CHECK_EQ_INT(confined_run(&supervisor_profile, 0, is_not_inherited, NULL), 0);
+}
+
+static const struct sandbox_rlimit limits[] = {
+        {RLIMIT_CORE, 0},
+};
+
+static void test_limits(void) {
+        alone_check_limits(&supervisor_profile, limits, ELEMENTSOF(limits));
+}
+
 TEST_MAIN({"what neither it nor its programs need fails with EPERM", test_refused},
           {"that is the filter's doing", test_without}, {"what they need is not touched", test_kept},
           {"no door of the kernel's is left out of the list", test_shut},
           {"each row of the list is EPERM", test_list},
-          {"no sockets but unix and vsock", test_families},
-          {"no new privileges, and dumpable", test_dumpable})
+          {"no sockets but unix and vsock, in a daemon no vsock", test_families},
+          {"what it starts has memory as it needs it", test_not_inherited},
+          {"no new privileges, and dumpable", test_dumpable},
+          {"each layer refuses something by itself", test_each_layer},
+          {"each limit is reached where it is said to be", test_limits})

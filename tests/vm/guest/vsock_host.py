@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 
 from rig import processes
@@ -417,6 +418,20 @@ def test_flood(env):
         going = False
         thread.join()
     assert processes.status(instance(env).process.pid)
+
+
+def test_bench(env):
+    """Every row that is for vsock is measured, of the router and of the relay"""
+    bench = os.path.join(env.source, "tests/bench")
+    sys.path.insert(0, bench)
+    import rows
+    samples = os.path.join(env.directory(), "samples")
+    subprocess.run([sys.executable, "-B", os.path.join(bench, "run"), env.build, "vsock",
+                    "--rounds", "1", "--seconds", "0.01", "--tsv", samples], check=True)
+    with open(samples, encoding="ascii") as f:
+        found = {tuple(line.split("\t")[1:3]) for line in f}
+    assert found == {(bus, f"vsock {row.key}") for bus in ("relay", "sbrouter")
+                     for group in rows.VSOCK_GROUPS for row in group.rows}
 
 
 # --- where the kernel has less: test_vsock.py unloads modules before these ------------------------
