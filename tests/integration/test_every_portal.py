@@ -12,6 +12,7 @@ import subprocess
 from gi.repository import Gio
 
 from rig import backend
+from rig.files import read
 from rig.guest import PATH, pump, uri_path
 from rig.session import path_uri
 from rig.world import (DOCUMENTS_NAME, DOCUMENTS_PATH, PORTAL, SESSION, V, World, eventually)
@@ -27,11 +28,6 @@ def case(*names):
         CASES.update({name: function for name in names})
         return function
     return add
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
 
 
 # --- files -----------------------------------------------------------------------------------

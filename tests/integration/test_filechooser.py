@@ -1,39 +1,16 @@
 # SPDX-License-Identifier: MIT
 """A guest program opens and saves host files through the whole chain."""
 
-import errno
 import os
 import subprocess
 import sys
 import xml.etree.ElementTree
 
+from rig.files import opened, read, saved, write
 from rig.guest import (DESKTOP, FILE_CHOOSER, PATH, PROPERTIES, GLib, GuestClient, error_name,
                        path_bytes)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def write(path, content):
-    with open(path, "wb") as f:
-        f.write(content)
-
-
-def opened(env, path, client=None, **options):
-    """The person picks path in an OpenFile dialog; the guest's path of it."""
-    request = (client or env.client()).open_file(**options)
-    env.dialog().pick(path)
-    return request.path_of_one()
-
-
-def saved(env, path, **options):
-    request = env.client().save_file(**options)
-    env.dialog().pick(path)
-    return request.path_of_one()
 
 
 def boolean(value):
@@ -232,139 +209,6 @@ def test_response_sender(env):
     assert request.senders == [owner]
     request.responses.clear()
     assert request.silent()
-
-
-# --- names and kinds of files ----------------------------------------------------------------
-
-def keeps_name(env, name):
-    """A file of this name is read, written, and has the same name in the guest."""
-    host = env.host_file(name, b"old")
-    guest = opened(env, host)
-    assert os.path.basename(guest) == os.fsencode(name), guest
-    assert read(guest) == b"old"
-    write(guest, b"new")
-    assert read(host) == b"new"
-
-
-def test_name_space(env):
-    """a name with spaces"""
-    keeps_name(env, "two  words ")
-
-
-def test_name_percent(env):
-    """a name with % and what looks like an escape"""
-    keeps_name(env, "100%25 sure%2F%00.txt")
-
-
-def test_name_hash(env):
-    """a name with # and ?"""
-    keeps_name(env, "c#?a=b&c;d")
-
-
-def test_name_quotes(env):
-    """a name with quotes, a backslash and a dollar"""
-    keeps_name(env, "'it\\s' \"$HOME\" `id`")
-
-
-def test_name_newline(env):
-    """a name with a newline and other control characters"""
-    keeps_name(env, b"a\nb\tc\x1b[31m\x7f")
-
-
-def test_name_bytes(env):
-    """a name that is not UTF-8"""
-    keeps_name(env, b"caf\xe9 \xff\xfe")
-
-
-def test_name_utf8(env):
-    """a name in UTF-8"""
-    keeps_name(env, "żółć 文件 😀")
-
-
-def test_name_long(env):
-    """a name of 255 bytes"""
-    keeps_name(env, "x" * 255)
-
-
-def test_name_dots(env):
-    """names that begin with dots or a dash"""
-    for name in ("...", "..a", ".hidden", "-rf"):
-        keeps_name(env, name)
-
-
-def test_uri_forms(env):
-    """a backend that escapes less, or writes the host name, means the same file"""
-    host = env.host_file("it's (1).txt", b"x")
-    for uri in ("file://" + os.fsdecode(host).replace(" ", "%20"),
-                "file://localhost" + os.fsdecode(host).replace(" ", "%20")):
-        request = env.client().open_file()
-        env.dialog().answer(0, uris=("as", [uri]))
-        assert read(request.path_of_one()) == b"x"
-
-
-def test_symlinked(env):
-    """a file behind the person's own symbolic link is the file itself"""
-    target = env.host_file("target", b"behind")
-    link = os.path.join(os.path.dirname(target), b"link")
-    os.symlink(target, link)
-    guest = opened(env, link)
-    assert not os.path.islink(guest)
-    assert read(guest) == b"behind"
-    write(guest, b"written")
-    assert read(target) == b"written" and os.path.islink(link)
-
-
-def refused(function, *arguments):
-    """The errno with which the guest is refused."""
-    try:
-        function(*arguments)
-    except OSError as e:
-        return e.errno
-    raise AssertionError(f"{function.__name__}{arguments} was not refused")
-
-
-def test_read_only(env):
-    """a file the person may only read: EACCES for the guest that writes"""
-    host = env.host_file("fixed", b"fixed", mode=0o444)
-    guest = opened(env, host)
-    assert read(guest) == b"fixed"
-    assert refused(write, guest, b"changed") == errno.EACCES
-    assert refused(os.truncate, guest, 0) == errno.EACCES
-    assert refused(os.chmod, guest, 0o666) in (errno.EACCES, errno.EPERM, errno.ENOSYS)
-    assert read(host) == b"fixed" and os.stat(host).st_mode & 0o777 == 0o444
-
-
-def test_read_only_directory(env):
-    """a directory the person may only read: nothing is made or removed in it"""
-    host = os.path.dirname(env.host_file("closed/in", b"in", mode=0o444))
-    os.chmod(host, 0o555)
-    try:
-        guest = opened(env, host, directory=boolean(True))
-        assert read(os.path.join(guest, b"in")) == b"in"
-        assert refused(write, os.path.join(guest, b"new"), b"") == errno.EACCES
-        assert refused(os.unlink, os.path.join(guest, b"in")) == errno.EACCES
-    finally:
-        os.chmod(host, 0o755)
-
-
-def test_host_changes(env):
-    """what the host changes later is what the guest sees"""
-    host = env.host_file("living", b"one")
-    guest = opened(env, host)
-    assert read(guest) == b"one"
-    write(host, b"two and more")
-    assert read(guest) == b"two and more"
-
-
-def test_empty_and_large(env):
-    """an empty file, and one of 8 MiB, whole"""
-    content = os.urandom(1 << 20) * 8
-    assert read(opened(env, env.host_file("empty"))) == b""
-    host = env.host_file("large", content)
-    guest = opened(env, host)
-    assert read(guest) == content
-    write(guest, content[::-1])
-    assert read(host) == content[::-1]
 
 
 # --- SaveFile and SaveFiles ------------------------------------------------------------------
@@ -596,65 +440,3 @@ def test_python_dbus(env):
     child = guest_program(env, sys.executable, "-B", program, "Python opens")
     env.dialog().pick(env.host_file("snake", b"read by python"))
     assert output(child) == "read by python\n"
-
-
-# --- the VM's configuration ------------------------------------------------------------------
-
-def own_chain(env, **arguments):
-    sidebus = env.closing(env.own_sidebus(**arguments))
-    return sidebus, env.closing(GuestClient(env.own_agent(sidebus).address))
-
-
-def test_open_read(env):
-    """Open=read: the guest may only read what is opened, and still saves"""
-    _, client = own_chain(env, config="[Documents]\nOpen=read\n")
-    host = env.host_file("kept", b"kept")
-    guest = opened(env, host, client)
-    assert read(guest) == b"kept"
-    assert refused(write, guest, b"changed") == errno.EACCES
-    request = client.save_file()
-    env.dialog().pick(os.path.join(os.path.dirname(host), b"new"))
-    write(request.path_of_one(), b"saved")
-
-
-def test_guest_documents(env):
-    """--guest-documents: the URIs name the place where the guest has mounted them"""
-    host = env.host_file("a b")
-    for arguments, place in (([], b"/run/sidebus/doc/"),
-                             (["--guest-documents", "/mnt/my docs"], b"/mnt/my docs/")):
-        _, client = own_chain(env, debug=False, arguments=arguments)
-        guest = opened(env, host, client)
-        assert guest.startswith(place) and guest.endswith(b"/a b"), guest
-
-
-def test_label(env):
-    """Label=: the dialog's title says which VM it is from"""
-    _, client = own_chain(env, config="[VM]\nLabel=My work VM\n")
-    client.open_file(title="Open")
-    assert env.dialog().title == "My work VM: Open"
-
-
-def test_window_handles(env):
-    """WindowHandles=pass: handles of windows reach the dialog, anything else does not"""
-    _, client = own_chain(env, config="[Portals]\nWindowHandles=pass\n")
-    for parent, seen in (("x11:1f", "x11:1f"), ("wayland:abc", "wayland:abc"), ("", ""),
-                         ("file:///etc", ""), ("x11", "")):
-        client.open_file(parent=parent)
-        dialog = env.dialog()
-        assert dialog.parent == seen, (parent, dialog.parent)
-        dialog.answer(1)
-
-
-def test_app_id(env):
-    """documents are granted to an app of this VM's own, named after it"""
-    host = env.host_file("whose")
-    sidebus, client = own_chain(env, vm="other.VM-2")
-    identifier = os.path.relpath(opened(env, host, client), os.fsencode(sidebus.documents))
-    private = env.closing(GuestClient("unix:path=" + os.path.join(sidebus.debug, "private.sock")))
-    documents = "org.freedesktop.portal.Documents"
-    path, apps = private.call("/org/freedesktop/portal/documents", documents, "Info",
-                              GLib.Variant("(s)", (os.fsdecode(identifier.split(b"/")[0]),)),
-                              destination=documents)
-    assert bytes(path) == host + b"\0"
-    assert {app: sorted(rights) for app, rights in apps.items() if rights} == {
-        "org.sidebus.vm.other_2eVM_2d2": ["read", "write"]}, apps

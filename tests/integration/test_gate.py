@@ -6,28 +6,13 @@ import os
 import stat
 
 from rig import boundaries, person
+from rig.files import opened, read, write
 from rig.guest import (FILE_CHOOSER, PATH, REQUEST, GLib, GuestClient, error_name, path_bytes,
                        pump)
 from rig.processes import wait_for
 from rig.session import path_uri
 
 INVALID = "org.freedesktop.portal.Error.InvalidArgument"
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def write(path, content):
-    with open(path, "wb") as f:
-        f.write(content)
-
-
-def opened(env, path, **options):
-    request = env.client().open_file(**options)
-    env.dialog().pick(path)
-    return request.path_of_one()
 
 
 def not_opened(env, request, before):

@@ -122,7 +122,7 @@ DRIVER_KNOWN = (
      "\"if the message bus is able to determine some but not all of the caller's groups, [...] it must not "
      "add this credential\": the router's user namespace has its own user's and group's ids only"),
     (BROKER, lambda k, ours, theirs: asks(k, "GetConnectionCredentials") and
-     theirs == sorted([*ours, "UnixGroupIDs"]), "the same"),
+     theirs == sorted([*ours, "UnixGroupIDs"]), "the same", (37,)),
     (BROKER, lambda k, _, theirs: asks(k, "GetConnectionCredentials") and theirs == "hung up",
      "dbus-broker 37 adds a ProcessFD, and closes the connection of who has not negotiated descriptors"),
     (BROKER, lambda k, ours, _: asks(k, "AddMatch", "RemoveMatch") and ours == ERROR + "LimitsExceeded",
@@ -299,7 +299,7 @@ MATCHING_KNOWN = (
      "for dbus-broker nothing is below /"),
     (BROKER, lambda k, *_: "arg1=" in k,
      "argN is the argument at index N, whatever is before it; dbus-broker looks no further than the "
-     "first that is no string"),
+     "first that is no string", (37,)),
 )
 
 

@@ -6,6 +6,7 @@ import socket
 
 from gi.repository import Gio, GLib
 
+from . import newer_buses
 from .processes import Process, listens, wait_for
 from .router import Client
 
@@ -31,6 +32,7 @@ class Peer:
         self.path = os.path.join(directory, self.name + beside)
         self.address = "unix:path=" + self.path
         self.program = os.path.join(programs, self.name)
+        self.version = newer_buses.version(self.program)
 
     def close(self):
         assert self.process.running(), self.process.log()
