@@ -87,6 +87,7 @@
 #define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BYTES, one whole message above it, its copy, names and rules */
 #define LIMIT_PORTAL_AS  536870912u  /* D-Bus's largest message, twice, and ourselves */
 #define LIMIT_ORPHANS_TURN  128u     /* ended processes that daemons have left behind, reaped at once: some 3 us each, a hundred times a second at most */
+#define LIMIT_ORPHANS_MS    5000u    /* to kill, at the end, those that are still there and fork on: with all else that a stop waits for, less than the unit's 20 s */
 #define LIMIT_COVER_ENTRIES 16384u   /* sockets and directories of /run, of /tmp, at each depth, that are opened at the start: some 10 ms */
 
 /* --- logs --------------------------------------------------------------------------------- */

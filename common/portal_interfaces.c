@@ -32,7 +32,7 @@ const struct portal_interface portal_interfaces[] = {
         {P("PowerProfileMonitor"), 1, PORTAL_ALLOW},
         {P("ProxyResolver"), 1, PORTAL_ALLOW},
         {P("Location"), 1, PORTAL_DENY}, /* exact, and without a question */
-        {P("Trash"), 1, PORTAL_ASK},
+        {P("Trash"), 1, PORTAL_DENY}, /* by path: before 1.20.4, of any file of the host */
         {P("Secret"), 1, PORTAL_DENY}, /* one secret for all programs of the VM */
         {P("FileTransfer"), 1, PORTAL_ALLOW, PORTAL_DOCUMENTS},
         /* Version 1 has all we answer; later ones add methods that make documents. */

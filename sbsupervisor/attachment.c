@@ -134,18 +134,23 @@ static struct path_ref *next_file(struct request *r) {
 }
 
 /* A directory on the host may be where some VM can plant symlinks: they are not followed. */
-static int open_document(struct request *r, const struct path_ref *p, int *ret_fd) {
-        _cleanup_(privop_file_done) struct privop_file f = {.fd = -1};
+static int open_document(struct request *r, const struct path_ref *p, struct privop_file *ret) {
         struct privop_roots roots = {0};
         int e = roots_load(&r->gate->documents->roots, &roots);
 
         if (e == 0)
-                e = privop_open_picked(p->host, &roots, &f);
+                e = privop_open_picked(p->host, &roots, ret);
         free(roots.v);
-        if (e != 0)
-                return e < 0 ? e : PORTAL_REBUILD_E_VALUE;
-        *ret_fd = TAKE_FD(f.fd);
-        return 0;
+        return e > 0 ? PORTAL_REBUILD_E_VALUE : e;
+}
+
+static int pass_document(struct request *r, const struct path_ref *p, int *ret_fd) {
+        _cleanup_(privop_file_done) struct privop_file f = {.fd = -1};
+        int e = open_document(r, p, &f);
+
+        if (e == 0)
+                *ret_fd = TAKE_FD(f.fd);
+        return e;
 }
 
 static int copy_to_spool(struct request *r, struct path_ref *p, int fd, int *ret_fd) {
@@ -166,23 +171,40 @@ static int file_to_host(struct request *r, int fd, int *ret_fd) {
 
         if (!p)
                 return PORTAL_REBUILD_E_VALUE;
-        return p->host ? open_document(r, p, ret_fd) : copy_to_spool(r, p, fd, ret_fd);
+        return p->host ? pass_document(r, p, ret_fd) : copy_to_spool(r, p, fd, ret_fd);
 }
 
 static int document_to_host(struct request *r, _unused_ int fd, int *ret_fd) {
         const struct path_ref *p = next_file(r);
 
-        return p && p->host ? open_document(r, p, ret_fd) : PORTAL_REBUILD_E_VALUE;
+        return p && p->host ? pass_document(r, p, ret_fd) : PORTAL_REBUILD_E_VALUE;
 }
 
+/*
+ * The host's portal asks for the path that the descriptor has and goes there again: where a VM may
+ * write, a symlink leads it to another file by then.
+ */
 static int writable_to_host(struct request *r, _unused_ int fd, int *ret_fd) {
+        _cleanup_(privop_file_done) struct privop_file f = {.fd = -1};
         const struct path_ref *p = next_file(r);
+        int e;
 
         if (!p || !p->host)
                 return PORTAL_REBUILD_E_VALUE;
-        if (p->may_write)
-                return open_document(r, p, ret_fd);
+        e = open_document(r, p, &f);
+        if (e != 0)
+                return e;
+        if (p->may_write && !f.inside) {
+                *ret_fd = TAKE_FD(f.fd);
+                return 0;
+        }
         r->refusal = PORTAL_E_NOT_ALLOWED;
+        if (p->may_write) {
+                r->why = "It is in a directory that a VM may write: delete it there";
+                log_limited(&r->gate->budget, LOG_NOTICE,
+                            "gate: %s of %s is refused: the host's portal might find another file in a "
+                            "directory that a VM may write", r->method->member, ESCAPED(f.path));
+        }
         return PORTAL_REBUILD_E_VALUE;
 }
 

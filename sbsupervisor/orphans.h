@@ -18,5 +18,8 @@ struct supervisor;
  */
 int orphans_watch(struct supervisor *s);
 
-/* When all our children are gone: waits for the orphans, and kills those that are not soon gone. */
-void orphans_end(unsigned grace_ms);
+/*
+ * When all our children are gone: waits for the orphans, and for so long kills those that are not gone
+ * by then.  One line of the log says how many, and who.
+ */
+void orphans_end(unsigned grace_ms, unsigned kill_ms);

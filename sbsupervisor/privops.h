@@ -118,6 +118,7 @@ struct privop_file {
         char *path; /* what was really opened: /proc/self/fd's word for it */
         char *name; /* the name in the parent directory; NULL for privop_open_picked() */
         bool is_directory;
+        bool inside;   /* a directory that a VM may write; for privop_open_picked() */
         bool exists;   /* name does */
         bool writable; /* by the person, and through the document portal */
         bool foreign;  /* the person could write it, but the namespace does not map its owner or group;

@@ -54,7 +54,8 @@ struct walk {
         int fd;     /* O_PATH of the directory, in the end of the file, reached so far */
         char *rest; /* what is still to walk */
         unsigned links;
-        bool guarded; /* inside a directory that a VM may write */
+        bool guarded; /* in, or at, a directory that a VM may write */
+        bool inside;  /* below it */
         const struct privop_roots *roots;
 };
 
@@ -117,6 +118,7 @@ static int walk_guarded(struct walk *w, const char *rest) {
                 return open_error(errno);
         (void)fd_close(w->fd);
         w->fd = fd;
+        w->inside = true;
         return 0;
 }
 
@@ -228,6 +230,7 @@ int privop_open_picked(const char *path, const struct privop_roots *roots, struc
         if (r < 0)
                 return r;
         ret->is_directory = S_ISDIR(st.st_mode);
+        ret->inside = w.inside;
         set_rights(ret, w.fd, &st);
         ret->fd = TAKE_FD(w.fd);
         return 0;

@@ -169,12 +169,12 @@ static int deny(struct request *r) {
 static int fail_rebuild(struct request *r, int e, const char *culprit) {
         if (e == -ENOMEM)
                 return request_fail(r, SD_BUS_ERROR_NO_MEMORY, "Out of memory");
-        if (r->refusal && strcmp(r->refusal, PORTAL_E_NOT_ALLOWED) == 0)
+        if (r->refusal && !r->why && strcmp(r->refusal, PORTAL_E_NOT_ALLOWED) == 0)
                 return deny(r);
         if (r->refusal && strcmp(r->refusal, SD_BUS_ERROR_LIMITS_EXCEEDED) == 0)
                 return request_fail(r, r->refusal, "There is no room for a copy of the file");
         if (r->refusal)
-                return request_fail(r, r->refusal, "There is none for this VM");
+                return request_fail(r, r->refusal, r->why ?: "There is none for this VM");
         log_limited(&r->gate->budget, LOG_WARNING,
                     "gate: %s.%s: %s is not what the table allows: refused", r->method->interface,
                     r->method->member, culprit ?: "the signature");

@@ -61,6 +61,7 @@ struct request {
         char *gate_path, *host_path;
         uint32_t version; /* of the host's interface */
         const char *refusal; /* an error: an argument is of its form, but not for this VM or now */
+        const char *why;     /* in words for the guest; NULL: the usual ones */
         struct path_ref paths[REQUEST_MAX_PATHS];
         unsigned n_paths, n_resolving, next_file;
         int (*resolved)(struct request *r); /* called when the last of them is */

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "common/cleanup.h"
+#include "common/limits.h"
 #include "common/listen.h"
 #include "common/log.h"
 #include "common/sandbox_layer.h"
@@ -463,7 +464,7 @@ static void stop(struct supervisor *s) {
         host_done(&s->host);
         documents_done(&s->documents);
         if (!s->has_strangers) /* whose could not be told from ours */
-                orphans_end(STOP_MS); /* the document portal's fusermount3 ends just after it */
+                orphans_end(STOP_MS, LIMIT_ORPHANS_MS); /* the document portal's fusermount3 ends just after it */
         for (unsigned i = 0; i < s->n_listeners; i++)
                 s->listeners[i].fd = fd_close(s->listeners[i].fd);
         s->private_listener = fd_close(s->private_listener);

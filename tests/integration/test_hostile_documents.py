@@ -14,6 +14,7 @@ from rig import boundaries
 from rig.guest import GLib, GuestClient
 from rig.session import path_uri
 from rig.sidebus import in_namespace
+from rig.world import PORTAL, World
 
 DIRECTORY = {"directory": GLib.Variant("b", True)}
 NOT_ALLOWED = (errno.EPERM, errno.EACCES, errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL,
@@ -333,6 +334,22 @@ def test_nested(env):
 
 
 # --- no room --------------------------------------------------------------------------------------
+
+def test_trash(env):
+    """a file in a directory that the VM may write is not trashed: a symlink could lead elsewhere"""
+    w = World(env)
+    early, host = w.document(name="shared/sub/file")  # not yet such a directory
+    shared, _ = w.document(name="shared/other", directory=True)
+    late = os.path.join(shared, b"sub/file")
+    for path in (early, late):
+        with open(path, "r+b") as f:
+            assert w.refused("Trash.TrashFile", "(h)", 0, fds=[f.fileno()]) == \
+                PORTAL + "Error.NotAllowed", path
+        env.hostile(boundaries.DOCUMENTS)
+    assert os.path.exists(host)
+    os.unlink(late)
+    assert not os.path.exists(host)
+
 
 def test_full_disk(env):
     """a full disk under a document: the guest is told, the file is whole, the rest goes on"""

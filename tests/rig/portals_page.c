@@ -48,7 +48,7 @@ static const struct {
         [PORTAL_FD_SINK] = {"fd", NULL},
         [PORTAL_FD_FILE] = {"file", "a descriptor: the document's own file, or a copy of it"},
         [PORTAL_FD_DOCUMENT] = {"document", "a descriptor of a document of the VM, never a copy"},
-        [PORTAL_FD_WRITABLE] = {"own", "likewise, of one that the VM may write"},
+        [PORTAL_FD_WRITABLE] = {"own", "likewise, of one that the VM may write, in no directory that any VM may"},
 };
 
 static const char *const kinds[] = {

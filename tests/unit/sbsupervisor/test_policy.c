@@ -72,7 +72,8 @@ static void test_fallback(void) {
                 CHECK_EQ_INT(decide(&p, PORTAL("Secret"), "RetrieveSecret"), PORTAL_DENY);
                 CHECK_EQ_INT(decide(&p, PORTAL("Screenshot"), "PickColor"),
                              i < 2 ? PORTAL_ASK : PORTAL_DENY);
-                CHECK_EQ_INT(decide(&p, PORTAL("Trash"), "TrashFile"),
+                CHECK_EQ_INT(decide(&p, PORTAL("Trash"), "TrashFile"), PORTAL_DENY);
+                CHECK_EQ_INT(decide(&p, PORTAL("Wallpaper"), "SetWallpaperURI"),
                              i < 2 ? PORTAL_ASK : PORTAL_DENY);
                 CHECK_EQ_INT(decide(&p, PORTAL("Print"), "Print"),
                              i == 0 ? PORTAL_ALLOW : i == 1 ? PORTAL_ASK : PORTAL_DENY);

@@ -58,12 +58,13 @@ static void make_tree(void) {
         root = (struct privop_root){st.st_dev, st.st_ino};
 }
 
-static int open_picked(const char *name, char *ret_path) {
+static int open_picked(const char *name, char *ret_path, bool *ret_inside) {
         struct privop_file f;
         int r = privop_open_picked(at(name), &roots, &f);
 
         if (r == 0 && ret_path)
                 (void)strcpy(ret_path, f.path + strlen(top) + 1);
+        *ret_inside = f.inside;
         privop_file_done(&f);
         return r;
 }
@@ -98,16 +99,19 @@ static void test_picked(void) {
                 {"plain/to-guests/planted-dir/key", NULL, PRIVOP_E_SYMLINK},
         };
         char real[512];
+        bool inside;
 
         make_tree();
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
-                int r = open_picked(rows[i].name, real);
+                int r = open_picked(rows[i].name, real, &inside);
 
                 if (r != rows[i].error)
                         printf("# %s\n", rows[i].name);
                 CHECK_EQ_INT(r, rows[i].error);
-                if (r == 0)
+                if (r == 0) {
                         CHECK_EQ_STR(real, rows[i].real);
+                        CHECK(inside == (strncmp(real, "guests/", 7) == 0));
+                }
         }
 }
 
