@@ -306,14 +306,14 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
         };
 
         *ret_used = 0;
-        c->router->work = 0;
         while (*ret_used < n && !c->dead) {
                 uint8_t stage = c->stage;
                 size_t used = 0;
                 int v;
 
-                if (c->router->work++ >= LIMIT_TURN_MESSAGES)
+                if (c->router->work >= LIMIT_TURN_WORK)
                         return 1;
+                c->router->work += LIMIT_TURN_MESSAGE;
                 v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
 
                 if (v < 0)

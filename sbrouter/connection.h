@@ -120,8 +120,8 @@ int connection_send(struct connection *c, const struct packet *p);
 #define CONNECTION_PART_BYTES 16384u
 
 /*
- * Handles what is complete of data, up to LIMIT_TURN_MESSAGES units of work; *ret_used bytes
- * of it.  1: there may be more; 0; or a negative errno.
+ * Handles what is complete of data until router->work is LIMIT_TURN_WORK; *ret_used bytes of it.
+ * 1: there may be more; 0; or a negative errno.
  */
 int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used);
 /* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */

@@ -219,13 +219,22 @@ static int next_wait(const struct router *r) {
         return until > r->loop.now ? (int)(until - r->loop.now) : 0;
 }
 
-/* Those whose messages were too many for one turn get the next. */
+/*
+ * Those whose messages were too much for one turn get the next, one after the other: together
+ * they take no more of it than one would.  Who has waited for nothing is served in each turn.
+ */
 static int work_backlog(struct router *r) {
-        LIST_FOREACH(link, &r->backlog) {
-                int v = connection_work(LIST_OWNER(link, struct connection, backlog));
+        for (unsigned spent = 0; spent < LIMIT_TURN_WORK && !list_empty(&r->backlog);
+             spent += r->work) {
+                struct connection *c = LIST_OWNER(r->backlog.next, struct connection, backlog);
+                int v = connection_work(c);
 
                 if (v < 0)
                         return v;
+                if (list_empty(&c->backlog))
+                        continue;
+                list_remove(&c->backlog); /* behind the others */
+                list_append(&r->backlog, &c->backlog);
         }
         return 0;
 }
