@@ -188,6 +188,8 @@ static int unicast(struct router *r, struct connection *c, const struct message 
 
         if (!receiver)
                 return refuse_unknown(r, c, m);
+        if (receiver->dead) /* else those who wait for it could become more while it is taken off */
+                return message_wants_reply(m) ? reply_fail(r, c, m->serial) : 0;
         v = admit(r, c, receiver, m);
         if (v == REPLY_E_LIMIT)
                 return refuse(r, c, m, ERROR_PREFIX "LimitsExceeded",
