@@ -35,8 +35,12 @@
 #define LIMIT_LENT_SURE        65536u     /* of them a receiver gets these though the bus is full of others': an ordinary call */
 #define LIMIT_STALL_SECONDS    10u        /* who has read nothing for so long while there is no room for others' is closed: it hangs */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
-#define LIMIT_TURN_MESSAGES    1024u     /* of one connection before the others' turn: a message to one receiver takes below 1 us, */
-#define LIMIT_TURN_SLOW        8u        /* and as many of these are a broadcast or a call to the bus: the slowest takes 1 ms */
+#define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; */
+#define LIMIT_TURN_MESSAGE     8u        /* of these a message: to one receiver it takes below 1 us; */
+#define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
+#define LIMIT_TURN_BYTES       64u       /* and again one for so much of the answer: a list of names may have megabytes; */
+#define LIMIT_TURN_ARGS        16u       /* one more for so many arguments of a rule: to compare one takes 5 ns; */
+#define LIMIT_TURN_CHAINS      16u       /* one for so many places where no rule was found */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself, and any message before Hello: names and match rules are below 2 KiB */
 #define LIMIT_VSOCK_BUFFER_MAX 524288u   /* what that can become: liveness.c adds a byte at each probe */
 #define LIMIT_VSOCK_BUFFER     262144u   /* bytes of one vsock stream that we have not read: the kernel's own value */

@@ -50,34 +50,44 @@ static void drop_pending_fds(struct connection *c) {
         c->n_fds = 0;
 }
 
-struct connection *connection_free(struct connection *c) {
+void connection_discard(struct connection *c) {
+        struct queue_pool *pool = &c->router->pool;
         int fd = c->source.fd;
 
-        if (c->listener) {
-                c->router->n_accepted--;
-                if (!list_empty(&c->half_open))
-                        c->listener->n_half_open--;
-        }
-        struct list *links[] = {&c->half_open, &c->dirty, &c->dying, &c->watching, &c->link};
-        for (size_t i = 0; i < ELEMENTSOF(links); i++)
-                list_remove(links[i]);
-        driver_forget(c);
-        assert(list_empty(&c->names) && list_empty(&c->matches) && list_empty(&c->calls) &&
-               list_empty(&c->serves));
+        if (fd < 0)
+                return;
+        /* The reason it was refused for may still be in its queue. */
+        (void)connection_drain(c);
         if (c->listener) /* what accept4() made was never given to anybody */
                 loop_forget(&c->source);
         else
                 loop_remove(&c->router->loop, &c->source);
         (void)fd_close(fd);
         drop_pending_fds(c);
-        free(c->fds);
         connection_end_backlog(c);
-        blob_unref(c->part, &c->router->pool);
-        blob_unref(c->in, &c->router->pool);
+        c->part = blob_unref(c->part, pool);
+        c->in = blob_unref(c->in, pool);
         c->router->lent -= c->out.shares.lent;
+        queue_done(&c->out, pool);
+        list_remove(&c->dirty);
+}
+
+struct connection *connection_free(struct connection *c) {
+        connection_discard(c);
+        if (c->listener) {
+                c->router->n_accepted--;
+                if (!list_empty(&c->half_open))
+                        c->listener->n_half_open--;
+        }
+        struct list *links[] = {&c->half_open, &c->dying, &c->watching, &c->link};
+        for (size_t i = 0; i < ELEMENTSOF(links); i++)
+                list_remove(links[i]);
+        driver_forget(c);
+        assert(list_empty(&c->names) && list_empty(&c->matches) && list_empty(&c->calls) &&
+               list_empty(&c->serves));
         if (c->router->lagging == c)
                 c->router->lagging = NULL;
-        queue_done(&c->out, &c->router->pool);
+        free(c->fds);
         free(c);
         return NULL;
 }
@@ -306,14 +316,14 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
         };
 
         *ret_used = 0;
-        c->router->work = 0;
         while (*ret_used < n && !c->dead) {
                 uint8_t stage = c->stage;
                 size_t used = 0;
                 int v;
 
-                if (c->router->work++ >= LIMIT_TURN_MESSAGES)
+                if (c->router->work >= LIMIT_TURN_WORK)
                         return 1;
+                c->router->work += LIMIT_TURN_MESSAGE;
                 v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
 
                 if (v < 0)

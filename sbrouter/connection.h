@@ -4,9 +4,10 @@
  * of an unfinished message was read, what waits to be written, and everything that
  * it owns on the bus and that therefore goes when it goes.
  *
- * A connection ends in two steps.  connection_close() may be called from anywhere:
- * the connection is dead, nothing is read from or queued for it any more.
- * router_turn() then takes it off the bus and releases it.
+ * A connection ends in steps.  connection_close() may be called from anywhere: the
+ * connection is dead, nothing is read from or queued for it any more.  At the end of
+ * the turn its stream is closed and its buffers are released; it is taken off the bus
+ * name by name, in as many turns as that takes, and then released itself.
  */
 #pragma once
 
@@ -101,6 +102,8 @@ struct packet {
 
 /* Takes fd, also on failure.  The caller sets what the connection may do.  0 or a negative errno. */
 int connection_new(struct router *r, int take_fd, struct connection **ret);
+/* Its stream and its buffers, of a connection that is dead: nothing is left of them afterwards. */
+void connection_discard(struct connection *c);
 /* Only router_turn() and connection_new()'s failing callers may release. */
 struct connection *connection_free(struct connection *c);
 
@@ -120,8 +123,8 @@ int connection_send(struct connection *c, const struct packet *p);
 #define CONNECTION_PART_BYTES 16384u
 
 /*
- * Handles what is complete of data, up to LIMIT_TURN_MESSAGES units of work; *ret_used bytes
- * of it.  1: there may be more; 0; or a negative errno.
+ * Handles what is complete of data until router->work is LIMIT_TURN_WORK; *ret_used bytes of it.
+ * 1: there may be more; 0; or a negative errno.
  */
 int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used);
 /* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */

@@ -64,7 +64,7 @@ void connection_end_backlog(struct connection *c) {
 
 /*
  * What a turn has no time for waits in memory.  Each gets a share of what is left for that, so
- * some is left for whoever comes next; the least is so little that no turn is too short for it.
+ * some is left for whoever comes next; the least is so little that few turns are too short for it.
  */
 static size_t may_read(const struct connection *c) {
         size_t held = c->router->backlog_bytes, share;
@@ -242,8 +242,10 @@ static int read_small(struct connection *c, struct reading *ret) {
 int connection_work(struct connection *c) {
         struct blob *done;
         size_t used, n;
-        int v = connection_feed(c, c->part->data + c->part_at, c->n_part - c->part_at, &used);
+        int v;
 
+        c->router->work = 0;
+        v = connection_feed(c, c->part->data + c->part_at, c->n_part - c->part_at, &used);
         c->part_at += used;
         if (v == 1 && !c->dead)
                 return 0;
@@ -266,10 +268,12 @@ int connection_read(struct connection *c) {
         size_t n = 0;
         int v;
 
+        c->router->work = 0;
         do {
                 reading = (struct reading){0};
                 v = c->in ? read_large(c, &reading) : read_small(c, &reading);
                 n += reading.n;
-        } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH);
+        } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH &&
+                 c->router->work < LIMIT_TURN_WORK);
         return v;
 }

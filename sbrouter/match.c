@@ -10,17 +10,40 @@
 
 struct match {
         struct table_node node;
-        struct list rest;  /* in MATCH_BY_NOTHING */
         struct list owned; /* on owner->matches */
         struct connection *owner;
         struct match_rule *rule;
-        enum match_file file;
+        uint16_t form;
 };
 
 #define MATCH_OF_NODE(n) LIST_OWNER(n, struct match, node)
 
+/* Of a namespace, and of what may lie in it: real ones have four components, some six. */
+#define COMPONENTS 8u
+
+/* A row says where the text lies in a rule, and where in a signal. */
+static const struct {
+        bool is_arg;
+        uint8_t key;    /* enum match_key, or the argument's index */
+        uint8_t kind;   /* enum match_arg_kind */
+        char separator; /* of a namespace's components, or 0: the text is found whole */
+        size_t field;   /* in struct message, but for arguments and the sender */
+} bys[MATCH_N_BY] = {
+        [MATCH_BY_PATH] = {.key = MATCH_PATH, .field = offsetof(struct message, path)},
+        [MATCH_BY_INTERFACE] = {.key = MATCH_INTERFACE,
+                                .field = offsetof(struct message, interface)},
+        [MATCH_BY_MEMBER] = {.key = MATCH_MEMBER, .field = offsetof(struct message, member)},
+        [MATCH_BY_ARG0] = {true, 0, MATCH_ARG_STRING, 0, 0},
+        [MATCH_BY_ARG1] = {true, 1, MATCH_ARG_STRING, 0, 0},
+        [MATCH_BY_ARG2] = {true, 2, MATCH_ARG_STRING, 0, 0},
+        [MATCH_BY_ARG0_NAMESPACE] = {true, 0, MATCH_ARG_NAMESPACE, '.', 0},
+        [MATCH_BY_PATH_NAMESPACE] = {.key = MATCH_PATH_NAMESPACE,
+                                     .separator = '/',
+                                     .field = offsetof(struct message, path)},
+        [MATCH_BY_SENDER] = {.key = MATCH_SENDER},
+};
+
 int match_index_init(struct match_index *x) {
-        list_init(&x->rest);
         return table_init(&x->rules);
 }
 
@@ -28,56 +51,82 @@ void match_index_done(struct match_index *x) {
         table_done(&x->rules);
 }
 
-/* The same text in two files must not meet in one chain. */
-static uint64_t file_hash(struct router *r, enum match_file file, const char *s, size_t n) {
-        return table_hash(&r->key, s, n) + 0x9e3779b97f4a7c15u * (uint64_t)(file + 1);
+/* --- where a rule is filed ----------------------------------------------------------------- */
+
+/* The hashes are secret, so nobody can prepare texts for which these meet. */
+static uint64_t combine(uint64_t hash, uint64_t next) {
+        return hash * 0x9e3779b97f4a7c15u + next;
 }
 
-static uint64_t pair_hash(struct router *r, const char *a, size_t n_a, const char *b, size_t n_b) {
-        return file_hash(r, MATCH_BY_INTERFACE_MEMBER, a, n_a) * 31 + table_hash(&r->key, b, n_b);
+/* Where the first components of s end; returns how many. */
+static unsigned find_ends(const char *s, size_t n, char separator, size_t ret_ends[COMPONENTS]) {
+        size_t at = separator == '/'; /* with which a path starts */
+        unsigned k = 0;
+
+        while (k < COMPONENTS && at <= n) {
+                const char *p = memchr(s + at, separator, n - at);
+
+                ret_ends[k] = p ? (size_t)(p - s) : n;
+                at = ret_ends[k++] + 1;
+        }
+        return k;
 }
 
-static const char *literal_arg0(const struct match_rule *rule) {
-        if (rule->n_args > 0 && rule->args[0].index == 0 && rule->args[0].kind == MATCH_ARG_STRING)
-                return match_rule_arg(rule, 0);
-        return NULL;
+static struct match_text rule_text(const struct match_rule *rule, enum match_by by) {
+        if (!bys[by].is_arg)
+                return rule->key[bys[by].key];
+        for (unsigned i = 0; i < rule->n_args && rule->args[i].index <= bys[by].key; i++)
+                if (rule->args[i].index == bys[by].key && rule->args[i].kind == bys[by].kind)
+                        return rule->args[i].value;
+        return (struct match_text){0};
 }
 
-static const struct {
-        enum match_file file;
-        enum match_key key;
-} literal_files[] = { /* the most selective first */
-        {MATCH_BY_PATH, MATCH_PATH},
-        {MATCH_BY_MEMBER, MATCH_MEMBER},
-        {MATCH_BY_INTERFACE, MATCH_INTERFACE},
-        {MATCH_BY_SENDER, MATCH_SENDER},
-};
+/* What of the text it is filed under: nothing, all of it, or of a namespace the start. */
+static size_t filed_bytes(const char *s, size_t n, enum match_by by) {
+        size_t ends[COMPONENTS];
 
-/* Where a rule is filed, and under which hash. */
-static enum match_file choose_file(struct router *r, const struct match_rule *rule,
-                                   uint64_t *ret_hash) {
-        const char *interface = match_rule_get(rule, MATCH_INTERFACE);
-        const char *member = match_rule_get(rule, MATCH_MEMBER);
-        const char *arg0 = literal_arg0(rule);
+        if (bys[by].separator == 0)
+                return n;
+        if (n == 1 && s[0] == '/') /* everything lies in it */
+                return 0;
+        return ends[find_ends(s, n, bys[by].separator, ends) - 1];
+}
 
-        *ret_hash = 0;
-        if (arg0) {
-                *ret_hash = file_hash(r, MATCH_BY_ARG0, arg0, strlen(arg0));
-                return MATCH_BY_ARG0;
-        }
-        if (interface && member && !match_rule_get(rule, MATCH_PATH)) {
-                *ret_hash = pair_hash(r, interface, strlen(interface), member, strlen(member));
-                return MATCH_BY_INTERFACE_MEMBER;
-        }
-        for (size_t i = 0; i < ELEMENTSOF(literal_files); i++) {
-                const char *s = match_rule_get(rule, literal_files[i].key);
+/* The rule's form, and the hash of its texts. */
+static unsigned choose_form(struct router *r, const struct match_rule *rule, uint64_t *ret_hash) {
+        uint64_t hash = 0;
+        unsigned form = 0;
 
-                if (s) {
-                        *ret_hash = file_hash(r, literal_files[i].file, s, strlen(s));
-                        return literal_files[i].file;
-                }
+        for (enum match_by by = 0; by < MATCH_N_BY; by++) {
+                struct match_text t = rule_text(rule, by);
+                const char *s = (const char *)rule + t.at;
+
+                if (t.at == 0 || filed_bytes(s, t.n, by) == 0)
+                        continue;
+                if (by == MATCH_BY_PATH_NAMESPACE && (form & 1u << MATCH_BY_ARG0_NAMESPACE))
+                        continue;
+                hash = combine(hash, table_hash(&r->key, s, filed_bytes(s, t.n, by)));
+                form |= 1u << by;
         }
-        return MATCH_BY_NOTHING;
+        *ret_hash = combine(hash, form);
+        return form;
+}
+
+static void count_in(struct match_index *x, unsigned form) {
+        x->n++;
+        if (x->n_rules[form]++ == 0)
+                x->used[x->n_used++] = (uint16_t)form;
+}
+
+static void count_out(struct match_index *x, unsigned form) {
+        unsigned i = 0;
+
+        x->n--;
+        if (--x->n_rules[form] > 0)
+                return;
+        while (x->used[i] != form)
+                i++;
+        x->used[i] = x->used[--x->n_used];
 }
 
 int match_add(struct router *r, struct connection *c, struct match_rule *take_rule) {
@@ -94,15 +143,9 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
                 return -ENOMEM;
         m->owner = c;
         m->rule = TAKE_PTR(rule);
-        m->file = choose_file(r, m->rule, &hash);
-        m->node.hash = hash;
-        list_init(&m->rest);
-        if (m->file == MATCH_BY_NOTHING)
-                list_append(&r->matches.rest, &m->rest);
-        else
-                table_insert(&r->matches.rules, &m->node, hash);
-        r->matches.n_rules[m->file]++;
-        r->matches.n++;
+        m->form = (uint16_t)choose_form(r, m->rule, &hash);
+        table_insert(&r->matches.rules, &m->node, hash);
+        count_in(&r->matches, m->form);
         list_append(&c->matches, &m->owned);
         c->n_matches++;
         if (m->rule->eavesdrop && c->may_debug && c->n_eavesdrop++ == 0 && list_empty(&c->watching))
@@ -111,12 +154,8 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
 }
 
 static void unfile(struct router *r, struct match *m) {
-        if (m->file == MATCH_BY_NOTHING)
-                list_remove(&m->rest);
-        else
-                table_remove(&r->matches.rules, &m->node);
-        r->matches.n_rules[m->file]--;
-        r->matches.n--;
+        table_remove(&r->matches.rules, &m->node);
+        count_out(&r->matches, m->form);
         list_remove(&m->owned);
         m->owner->n_matches--;
         if (m->rule->eavesdrop && m->owner->may_debug && --m->owner->n_eavesdrop == 0 &&
@@ -129,12 +168,12 @@ static void unfile(struct router *r, struct match *m) {
 /* Among its owner's rules: a chain may be full of others' rules that are the same. */
 int match_remove(struct router *r, struct connection *c, const struct match_rule *rule) {
         uint64_t hash;
-        enum match_file file = choose_file(r, rule, &hash);
+        unsigned form = choose_form(r, rule, &hash);
 
-        LIST_FOREACH(l, &c->matches) {
+        LIST_FOREACH (l, &c->matches) {
                 struct match *m = LIST_OWNER(l, struct match, owned);
 
-                if (m->file == file && m->node.hash == hash && match_rule_equal(m->rule, rule)) {
+                if (m->form == form && m->node.hash == hash && match_rule_equal(m->rule, rule)) {
                         unfile(r, m);
                         return 0;
                 }
@@ -149,11 +188,17 @@ void match_remove_all(struct router *r, struct connection *c) {
 
 void match_list(struct connection *c, void (*fn)(void *self, const struct match_rule *rule),
                 void *self) {
-        LIST_FOREACH(l, &c->matches)
+        LIST_FOREACH (l, &c->matches)
                 fn(self, LIST_OWNER(l, struct match, owned)->rule);
 }
 
-/* One signal on its way through the files. */
+/* --- who gets a signal --------------------------------------------------------------------- */
+
+/* All values that one signal has: one of each kind, of a namespace each prefix, of a sender each
+ * name. */
+#define MAX_VALUES (MATCH_N_BY + 2 * COMPONENTS + LIMIT_NAMES)
+
+/* One signal on its way through the index. */
 struct search {
         struct router *r;
         struct connection *sender;
@@ -161,6 +206,12 @@ struct search {
         struct body_args args;
         int (*fn)(void *self, struct connection *receiver);
         void *self;
+        unsigned known; /* 1 << MATCH_BY_x: whose values were asked for */
+        unsigned n_values, n_chains;
+        struct {
+                uint8_t at, n;
+        } values_of[MATCH_N_BY];
+        uint64_t values[MAX_VALUES]; /* their hashes */
 };
 
 static bool sender_fits(const struct search *s, const char *wanted) {
@@ -177,6 +228,7 @@ static bool sender_fits(const struct search *s, const char *wanted) {
 }
 
 static int consider(struct search *s, struct match *m) {
+        s->r->work += 1 + m->rule->n_args / LIMIT_TURN_ARGS;
         /* A monitor gets everything by match_watches(). */
         if (m->owner->stamp == s->r->stamp || m->owner->dead || m->owner->is_monitor)
                 return 0;
@@ -186,13 +238,14 @@ static int consider(struct search *s, struct match *m) {
             !sender_fits(s, match_rule_get(m->rule, MATCH_SENDER)))
                 return 0;
         m->owner->stamp = s->r->stamp;
+        s->r->work++;
         return s->fn(s->self, m->owner);
 }
 
-static int search_chain(struct search *s, enum match_file file, uint64_t hash) {
+static int search_chain(struct search *s, uint64_t hash) {
+        s->n_chains++;
         TABLE_FOREACH_HASH(node, &s->r->matches.rules, hash) {
-                struct match *m = MATCH_OF_NODE(node);
-                int r = m->file == file ? consider(s, m) : 0;
+                int r = consider(s, MATCH_OF_NODE(node));
 
                 if (r != 0)
                         return r;
@@ -200,65 +253,73 @@ static int search_chain(struct search *s, enum match_file file, uint64_t hash) {
         return 0;
 }
 
-static int search_text(struct search *s, enum match_file file, const char *text, size_t n) {
-        if (!text || s->r->matches.n_rules[file] == 0)
-                return 0;
-        return search_chain(s, file, file_hash(s->r, file, text, n));
+static void add_value(struct search *s, uint64_t hash) {
+        assert(s->n_values < MAX_VALUES);
+        s->values[s->n_values++] = hash;
 }
 
-static int search_arg0(struct search *s) {
+/* Under its unique name, and every name it owns or waits for. */
+static void add_senders(struct search *s) {
+        if (!s->sender) {
+                add_value(s, table_hash(&s->r->key, DRIVER_NAME, strlen(DRIVER_NAME)));
+                return;
+        }
+        add_value(s, table_hash(&s->r->key, s->sender->name, s->sender->n_name));
+        LIST_FOREACH (l, &s->sender->names)
+                add_value(s, LIST_OWNER(l, struct name_claim, claimed)->name->node.hash);
+}
+
+static struct message_string signal_text(struct search *s, enum match_by by) {
         const struct body_arg *arg;
 
-        if (s->r->matches.n_rules[MATCH_BY_ARG0] == 0)
-                return 0;
-        arg = body_args_get(&s->args, 0);
-        return search_text(s, MATCH_BY_ARG0, arg->s, arg->n);
+        if (!bys[by].is_arg)
+                return *(const struct message_string *)(const void *)((const char *)s->m +
+                                                                      bys[by].field);
+        arg = body_args_get(&s->args, bys[by].key);
+        return (struct message_string){arg->type == 's' ? arg->s : NULL, arg->n};
 }
 
-static int search_interface_member(struct search *s) {
-        const struct message_string *i = &s->m->interface, *k = &s->m->member;
+static void add_texts(struct search *s, enum match_by by) {
+        struct message_string t = signal_text(s, by);
+        size_t ends[COMPONENTS], n = t.n;
 
-        if (!i->s || !k->s || s->r->matches.n_rules[MATCH_BY_INTERFACE_MEMBER] == 0)
-                return 0;
-        return search_chain(s, MATCH_BY_INTERFACE_MEMBER, pair_hash(s->r, i->s, i->n, k->s, k->n));
-}
-
-static int search_path(struct search *s) {
-        return search_text(s, MATCH_BY_PATH, s->m->path.s, s->m->path.n);
-}
-
-static int search_member(struct search *s) {
-        return search_text(s, MATCH_BY_MEMBER, s->m->member.s, s->m->member.n);
-}
-
-static int search_interface(struct search *s) {
-        return search_text(s, MATCH_BY_INTERFACE, s->m->interface.s, s->m->interface.n);
-}
-
-/* Under its unique name, and under every name it owns. */
-static int search_sender(struct search *s) {
-        int r;
-
-        if (s->r->matches.n_rules[MATCH_BY_SENDER] == 0)
-                return 0;
-        if (!s->sender)
-                return search_text(s, MATCH_BY_SENDER, DRIVER_NAME, strlen(DRIVER_NAME));
-        r = search_text(s, MATCH_BY_SENDER, s->sender->name, s->sender->n_name);
-        if (r != 0)
-                return r;
-        LIST_FOREACH(l, &s->sender->names) {
-                const struct name_claim *claim = LIST_OWNER(l, struct name_claim, claimed);
-
-                r = search_text(s, MATCH_BY_SENDER, claim->name->s, claim->name->n);
-                if (r != 0)
-                        return r;
+        if (!t.s)
+                return;
+        if (n > LIMIT_MATCH_RULE_BYTES) /* no rule's text reaches so far */
+                n = LIMIT_MATCH_RULE_BYTES;
+        if (bys[by].separator == 0) {
+                add_value(s, table_hash(&s->r->key, t.s, n));
+                return;
         }
-        return 0;
+        n = find_ends(t.s, n, bys[by].separator, ends);
+        for (size_t i = 0; i < n; i++)
+                add_value(s, table_hash(&s->r->key, t.s, ends[i]));
 }
 
-static int search_rest(struct search *s) {
-        LIST_FOREACH(l, &s->r->matches.rest) {
-                int r = consider(s, LIST_OWNER(l, struct match, rest));
+static void learn_values(struct search *s, enum match_by by) {
+        unsigned first = s->n_values;
+
+        if (by == MATCH_BY_SENDER)
+                add_senders(s);
+        else
+                add_texts(s, by);
+        s->known |= 1u << by;
+        s->values_of[by].at = (uint8_t)first;
+        s->values_of[by].n = (uint8_t)(s->n_values - first);
+}
+
+/* The rules of a form under each combination of the signal's values; hash has those not in left. */
+static int search_form(struct search *s, unsigned form, unsigned left, uint64_t hash) {
+        enum match_by by;
+
+        if (left == 0)
+                return search_chain(s, combine(hash, form));
+        by = (enum match_by)__builtin_ctz(left);
+        if (!(s->known & 1u << by))
+                learn_values(s, by);
+        for (unsigned i = 0; i < s->values_of[by].n; i++) {
+                int r = search_form(s, form, left & (left - 1),
+                                    combine(hash, s->values[s->values_of[by].at + i]));
 
                 if (r != 0)
                         return r;
@@ -268,31 +329,21 @@ static int search_rest(struct search *s) {
 
 int match_each(struct router *r, struct connection *sender, const struct message *m,
                int (*fn)(void *self, struct connection *receiver), void *self) {
-        static int (*const files[])(struct search *) = {
-                [MATCH_BY_ARG0] = search_arg0,
-                [MATCH_BY_PATH] = search_path,
-                [MATCH_BY_INTERFACE_MEMBER] = search_interface_member,
-                [MATCH_BY_MEMBER] = search_member,
-                [MATCH_BY_INTERFACE] = search_interface,
-                [MATCH_BY_SENDER] = search_sender,
-                [MATCH_BY_NOTHING] = search_rest,
-        };
-        struct search s _uninitialized_; /* its args are large, and filled when they are asked for */
+        struct search s _uninitialized_; /* it is large, and filled as it is asked for */
+        int v = 0;
 
         s.r = r;
         s.sender = sender;
         s.m = m;
         s.fn = fn;
         s.self = self;
+        s.known = s.n_values = s.n_chains = 0;
         message_args(m, &s.args);
         r->stamp++;
-        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-                int v = files[i](&s);
-
-                if (v != 0)
-                        return v;
-        }
-        return 0;
+        for (unsigned i = 0; i < r->matches.n_used && v == 0; i++)
+                v = search_form(&s, r->matches.used[i], r->matches.used[i], 0);
+        r->work += s.n_chains / LIMIT_TURN_CHAINS;
+        return v;
 }
 
 /* --- who watches --------------------------------------------------------------------------- */
@@ -317,7 +368,7 @@ bool match_watches(struct router *r, struct connection *c, struct connection *se
         if (c->is_monitor && list_empty(&c->matches))
                 return true;
         message_args(m, &s.args);
-        LIST_FOREACH(l, &c->matches) {
+        LIST_FOREACH (l, &c->matches) {
                 const struct match_rule *rule = LIST_OWNER(l, struct match, owned)->rule;
 
                 if ((c->is_monitor || rule->eavesdrop) && match_rule_fits(rule, m, &s.args) &&

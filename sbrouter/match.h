@@ -2,17 +2,18 @@
 /*
  * Who subscribed to what.
  *
- * A rule is filed once, under the most selective literal it has: arg0, path,
- * interface and member, member, interface, sender; rules with none of these are in
- * one short list.  A signal looks into each of the files with its own values, so its
- * cost does not grow with the rules that other values are filed under.
+ * A rule is filed once, under all texts together that the index knows to find again
+ * in a signal (enum match_by).  Which these are is the rule's form.  A signal looks,
+ * for each form that some rule has, for the rules with its own texts: what it costs
+ * grows with the forms in use, of which real clients have about ten, and not with the
+ * rules.  Only what no form tells apart is looked at rule by rule: argNpath, arg3 and
+ * higher, and namespaces from the ninth component on.
  */
 #pragma once
 
 #include <stddef.h>
 
 #include "sbrouter/body.h"
-#include "sbrouter/list.h"
 #include "sbrouter/match_rule.h"
 #include "sbrouter/message.h"
 #include "sbrouter/table.h"
@@ -20,22 +21,29 @@
 struct connection;
 struct router;
 
-enum match_file {
-        MATCH_BY_ARG0,
+/* What a rule may be filed under.  A form is a set of these, each as 1 << MATCH_BY_x. */
+enum match_by {
         MATCH_BY_PATH,
-        MATCH_BY_INTERFACE_MEMBER,
-        MATCH_BY_MEMBER,
         MATCH_BY_INTERFACE,
+        MATCH_BY_MEMBER,
+        MATCH_BY_ARG0,
+        MATCH_BY_ARG1,
+        MATCH_BY_ARG2,
+        /* A signal has several values of these, which are tried one by one: so they come last. */
+        MATCH_BY_ARG0_NAMESPACE,
+        MATCH_BY_PATH_NAMESPACE, /* never beside the other namespace */
         MATCH_BY_SENDER,
-        MATCH_BY_NOTHING,
-        MATCH_N_FILES
+        MATCH_N_BY
 };
 
+#define MATCH_N_FORMS (1u << MATCH_N_BY)
+
 struct match_index {
-        struct table rules;               /* all files but the last, in one table */
-        struct list rest;                 /* MATCH_BY_NOTHING */
-        unsigned n_rules[MATCH_N_FILES]; /* an empty file is not looked into */
-        unsigned n;                      /* in all files */
+        struct table rules;
+        unsigned n;                      /* of them */
+        unsigned n_rules[MATCH_N_FORMS]; /* of each form */
+        unsigned n_used;
+        uint16_t used[MATCH_N_FORMS]; /* the forms that have rules, n_used of them */
 };
 
 enum {
@@ -59,7 +67,8 @@ void match_list(struct connection *c, void (*fn)(void *self, const struct match_
 
 /*
  * Calls fn once for each connection with a rule that fits m, from sender or (NULL)
- * from the driver; ends with fn's first result that is not 0, and returns it.
+ * from the driver; ends with fn's first result that is not 0, and returns it.  Adds
+ * what it looked at, and each receiver, to r->work.
  */
 int match_each(struct router *r, struct connection *sender, const struct message *m,
                int (*fn)(void *self, struct connection *receiver), void *self);

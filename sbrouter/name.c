@@ -232,9 +232,13 @@ int name_release(struct router *r, struct connection *c, const char *s, uint32_t
         return claim ? drop_claim(r, claim) : 0;
 }
 
+int name_release_next(struct router *r, struct connection *c) {
+        return drop_claim(r, LIST_OWNER(c->names.next, struct name_claim, claimed));
+}
+
 int name_release_all(struct router *r, struct connection *c) {
         while (!list_empty(&c->names)) {
-                int v = drop_claim(r, LIST_OWNER(c->names.next, struct name_claim, claimed));
+                int v = name_release_next(r, c);
 
                 if (v < 0)
                         return v;

@@ -63,6 +63,8 @@ enum {
 int name_request(struct router *r, struct connection *c, const char *s, uint32_t flags,
                  uint32_t *ret_answer);
 int name_release(struct router *r, struct connection *c, const char *s, uint32_t *ret_answer);
+/* One of those that c has; 0 or a negative errno. */
+int name_release_next(struct router *r, struct connection *c);
 /* 0 or a negative errno. */
 int name_release_all(struct router *r, struct connection *c);
 

@@ -72,19 +72,27 @@ bool reply_take(struct router *r, struct connection *caller, uint32_t serial,
         return true;
 }
 
+int reply_fail(struct router *r, struct connection *caller, uint32_t serial) {
+        /* The text is dbus-daemon's: there are tests that compare it. */
+        return driver_error(r, caller, serial, "org.freedesktop.DBus.Error.NoReply",
+                            "Message recipient disconnected from message bus without replying");
+}
+
+int reply_fail_next(struct router *r, struct connection *callee) {
+        struct reply *reply = LIST_OWNER(callee->serves.next, struct reply, serve);
+        struct connection *caller = reply->caller;
+        uint32_t serial = reply->serial;
+
+        reply_free(r, reply);
+        return reply_fail(r, caller, serial);
+}
+
 int reply_remove_all(struct router *r, struct connection *c) {
         while (!list_empty(&c->calls))
                 reply_free(r, LIST_OWNER(c->calls.next, struct reply, call));
         while (!list_empty(&c->serves)) {
-                struct reply *reply = LIST_OWNER(c->serves.next, struct reply, serve);
-                struct connection *caller = reply->caller;
-                uint32_t serial = reply->serial;
-                int v;
+                int v = reply_fail_next(r, c);
 
-                reply_free(r, reply);
-                /* The text is dbus-daemon's: there are tests that compare it. */
-                v = driver_error(r, caller, serial, "org.freedesktop.DBus.Error.NoReply",
-                                 "Message recipient disconnected from message bus without replying");
                 if (v < 0)
                         return v;
         }

@@ -27,5 +27,9 @@ int reply_expect(struct router *r, struct connection *caller, uint32_t serial,
 /* Whether callee owes caller an answer to serial; if so it does not any more. */
 bool reply_take(struct router *r, struct connection *caller, uint32_t serial,
                 struct connection *callee);
+/* Tells caller that nobody will answer it any more.  0 or a negative errno. */
+int reply_fail(struct router *r, struct connection *caller, uint32_t serial);
+/* The same to one of those that wait for callee, which is leaving. */
+int reply_fail_next(struct router *r, struct connection *callee);
 /* c leaves: whoever waits for it gets NoReply.  0 or a negative errno. */
 int reply_remove_all(struct router *r, struct connection *c);

@@ -188,6 +188,8 @@ static int unicast(struct router *r, struct connection *c, const struct message 
 
         if (!receiver)
                 return refuse_unknown(r, c, m);
+        if (receiver->dead) /* else those who wait for it could become more while it is taken off */
+                return message_wants_reply(m) ? reply_fail(r, c, m->serial) : 0;
         v = admit(r, c, receiver, m);
         if (v == REPLY_E_LIMIT)
                 return refuse(r, c, m, ERROR_PREFIX "LimitsExceeded",
@@ -245,6 +247,14 @@ static bool is_hello(const struct message *m) {
                (!m->interface.s || strcmp(m->interface.s, DBUS_INTERFACE_DBUS) == 0);
 }
 
+static int ask_driver(struct router *r, struct connection *c, const struct message *m) {
+        size_t before = c->out.bytes;
+        int v = driver_call(r, c, m);
+
+        r->work += LIMIT_TURN_CALL + (unsigned)((c->out.bytes - before) / LIMIT_TURN_BYTES);
+        return v;
+}
+
 static int route(struct router *r, struct connection *c, const struct message *m,
                  struct blob *blob, struct fd_list *fds) {
         int v;
@@ -262,10 +272,8 @@ static int route(struct router *r, struct connection *c, const struct message *m
                 connection_breach(c, "it did not say Hello first");
                 return 0;
         }
-        if (is_for_driver(m) || !m->destination.s)
-                r->work += LIMIT_TURN_SLOW - 1;
         if (is_for_driver(m))
-                return driver_call(r, c, m);
+                return ask_driver(r, c, m);
         if (m->destination.s)
                 return unicast(r, c, m, blob, fds);
         return m->type == MESSAGE_SIGNAL ? route_broadcast(r, c, m, blob, fds) : 0;

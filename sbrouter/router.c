@@ -154,26 +154,44 @@ int router_unregister(struct router *r, struct connection *c) {
         return 0;
 }
 
-/* A monitor left the bus when it became one. */
-static int take_off(struct router *r, struct connection *c) {
-        if (!c->is_monitor)
-                return c->id ? router_unregister(r, c) : 0;
-        match_remove_all(r, c);
-        return 0;
+/* What has nothing to do with others goes at once, and makes room for them. */
+static void discard_dying(struct router *r) {
+        LIST_FOREACH(link, &r->dying) {
+                struct connection *c = LIST_OWNER(link, struct connection, dying);
+
+                connection_discard(c);
+                match_remove_all(r, c);
+                if (c->id == 0)
+                        connection_free(c);
+        }
 }
 
-static int reap(struct router *r) {
-        while (!list_empty(&r->dying)) {
-                struct connection *c = LIST_OWNER(r->dying.next, struct connection, dying);
-                int v = take_off(r, c);
+/*
+ * The next step of c's way off the bus, in the order of router_unregister(): hundreds of names,
+ * each told to whoever listens, and thousands of calls are no one turn's work.
+ */
+static int take_off(struct router *r, struct connection *c) {
+        int v = 0;
 
-                if (v < 0)
-                        return v;
-                /* The reason it was refused for may still be in its queue. */
-                (void)connection_drain(c);
+        r->work += LIMIT_TURN_CALL;
+        if (!list_empty(&c->names))
+                return name_release_next(r, c);
+        if (!list_empty(&c->serves))
+                return reply_fail_next(r, c);
+        if (!c->is_monitor) /* that left when it became one */
+                v = router_unregister(r, c);
+        if (v == 0)
                 connection_free(c);
-        }
-        return 0;
+        return v;
+}
+
+/* As much of that as is left of a turn's work. */
+static int reap(struct router *r) {
+        int v = 0;
+
+        while (v == 0 && r->work < LIMIT_TURN_WORK && !list_empty(&r->dying))
+                v = take_off(r, LIST_OWNER(r->dying.next, struct connection, dying));
+        return v;
 }
 
 static void expire_half_open(struct router *r) {
@@ -205,7 +223,7 @@ static int next_wait(const struct router *r) {
 
         if (r->liveness.due != 0 && (until == 0 || r->liveness.due < until))
                 until = r->liveness.due;
-        if (!list_empty(&r->backlog))
+        if (!list_empty(&r->backlog) || !list_empty(&r->dying))
                 return 0;
         if (!list_empty(&r->half_open)) {
                 const struct connection *c =
@@ -219,13 +237,22 @@ static int next_wait(const struct router *r) {
         return until > r->loop.now ? (int)(until - r->loop.now) : 0;
 }
 
-/* Those whose messages were too many for one turn get the next. */
+/*
+ * Those whose messages were too much for one turn get the next, one after the other: together
+ * they take no more of it than one would.  Who has waited for nothing is served in each turn.
+ */
 static int work_backlog(struct router *r) {
-        LIST_FOREACH(link, &r->backlog) {
-                int v = connection_work(LIST_OWNER(link, struct connection, backlog));
+        for (unsigned spent = 0; spent < LIMIT_TURN_WORK && !list_empty(&r->backlog);
+             spent += r->work) {
+                struct connection *c = LIST_OWNER(r->backlog.next, struct connection, backlog);
+                int v = connection_work(c);
 
                 if (v < 0)
                         return v;
+                if (list_empty(&c->backlog))
+                        continue;
+                list_remove(&c->backlog); /* behind the others */
+                list_append(&r->backlog, &c->backlog);
         }
         return 0;
 }
@@ -245,15 +272,17 @@ static void enforce_total(struct router *r) {
 
 /* A connection that goes makes output for others, and that may end more of them. */
 static int settle(struct router *r) {
-        int v = 0;
+        int v;
 
-        while (v == 0 && (!list_empty(&r->dirty) || !list_empty(&r->dying))) {
+        r->work = 0;
+        do {
                 v = flush_dirty(r);
+                discard_dying(r);
+                enforce_total(r);
                 if (v == 0)
                         v = reap(r);
-                if (v == 0 && list_empty(&r->dying))
-                        enforce_total(r);
-        }
+        } while (v == 0 && (!list_empty(&r->dirty) ||
+                            (!list_empty(&r->dying) && r->work < LIMIT_TURN_WORK)));
         return v;
 }
 
@@ -266,9 +295,6 @@ static int turn(void *self) {
         expire_half_open(r);
         liveness_work(r);
         if (v == 0)
-                v = flush_dirty(r);
-        enforce_total(r);
-        if (v == 0)
                 v = settle(r);
         return v < 0 ? v : next_wait(r);
 }
@@ -280,7 +306,11 @@ int router_run(struct router *r) {
 void router_done(struct router *r) {
         LIST_FOREACH(link, &r->connections)
                 connection_close(LIST_OWNER(link, struct connection, link));
-        (void)reap(r); /* tells nobody: they are all dead */
+        while (!list_empty(&r->dying)) { /* tells nobody: they are all dead */
+                r->work = 0;
+                discard_dying(r);
+                (void)reap(r);
+        }
         while (!list_empty(&r->listeners))
                 listener_free(LIST_OWNER(r->listeners.next, struct listener, link));
         r->ipc.fd = fd_close(r->ipc.fd);

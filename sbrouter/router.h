@@ -77,7 +77,7 @@ struct router {
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */
 
-        unsigned work; /* of LIMIT_TURN_MESSAGES, by the connection that is being fed */
+        unsigned work; /* of LIMIT_TURN_WORK, by the connection that is being fed or reaped */
 
         uint64_t log_second; /* the second in which log_lines were written */
         unsigned log_lines, log_dropped;

@@ -169,6 +169,22 @@ def test_name_signals(env):
         (("", a.name), (a.name, b.name), (b.name, a.name), (a.name, ""))]
 
 
+def test_leaving_order(env):
+    """a client leaves: its names go, then who waits for it is told, then the unique name for ever"""
+    router = bus(env)
+    watcher, owner = clients(env, router, 2)
+    watcher.add_match("sender='org.freedesktop.DBus',member='NameOwnerChanged'")
+    assert request(owner, "t.A") == request(owner, "t.B") == PRIMARY
+    watcher.send(call("/o", "t.T", "M", destination=owner.name, serial=500))
+    watcher.signals()
+    owner.close()
+    got = [watcher.message() for _ in range(4)]
+    assert got.pop(2).get_error_name() == ERROR + "NoReply"
+    assert described(got) == [("NameOwnerChanged", name, owner.name, "")
+                              for name in ("t.A", "t.B", owner.name)]
+    assert client(env, router).name not in (watcher.name, owner.name)
+
+
 def test_release_name(env):
     """ReleaseName, and names that nobody can own"""
     router = bus(env)

@@ -11,12 +11,19 @@
 
 #define N_RULES 60u
 
-static const char *const paths[] = {"/", "/a", "/a/b", "/ab", "/a/b/c"};
+/* More components than are filed by, and what differs in one of those that are not. */
+#define DEEP_PATH "/a/b/c/d/e/f/g/h/i"
+#define DEEP_NAME "a.b.c.d.e.f.g.h.i"
+
+static const char *const paths[] = {"/",      "/a",      "/a/b",           "/ab",
+                                    "/a/b/c", DEEP_PATH, DEEP_PATH "/j/k", DEEP_PATH "j/k"};
 static const char *const interfaces[] = {"a.b", "a.c", "d.e.f"};
 static const char *const members[] = {"M", "N"};
 static const char *const senders[] = {":1.1",    ":1.2",      ":1.99",    "own.one",
                                       "own.two", "not.owned", DRIVER_NAME};
-static const char *const strings[] = {"x", "", "a.b", "a.b.c", "/a/", "/a/b"};
+static const char *const strings[] = {
+        "x", "", "a.b", "a.b.c", "/a/", "/a/b", ".a.b", DEEP_NAME ".j.k", DEEP_NAME "j.k"};
+static const char *const namespaces[] = {"a", "a.b", "a.b.c", DEEP_NAME, DEEP_NAME ".j"};
 
 struct model {
         struct bus bus;
@@ -52,8 +59,10 @@ static void random_rule(struct model *m, char *text, size_t size) {
         else if (bus_random(&m->random, 2))
                 add_key(m, text, size, "arg0path", PICK(m, strings));
         else
-                add_key(m, text, size, "arg0namespace", "a.b");
+                add_key(m, text, size, "arg0namespace", PICK(m, namespaces));
         add_key(m, text, size, "arg1", PICK(m, strings));
+        add_key(m, text, size, "arg2", PICK(m, strings));
+        add_key(m, text, size, "arg3", PICK(m, strings));
         if (bus_random(&m->random, 8) == 0)
                 add_key(m, text, size, "destination", ":1.1");
 }
@@ -103,21 +112,21 @@ static bool is_from(const char *wanted, int sender) {
 
 static void random_signal(struct model *m, struct wire *w, struct message *ret) {
         struct wire body = {0};
-        unsigned n_args = bus_random(&m->random, 3);
+        unsigned n_args = bus_random(&m->random, 5);
+        char signature[] = "ssss";
         bool is_path = bus_random(&m->random, 3) == 0;
 
         if (n_args > 0)
                 wire_string(&body, is_path ? PICK(m, paths) : PICK(m, strings));
-        if (n_args > 1)
+        for (unsigned i = 1; i < n_args; i++)
                 wire_string(&body, PICK(m, strings));
+        signature[0] = is_path ? 'o' : 's';
+        signature[n_args] = 0;
         wire_begin(w, false, MESSAGE_SIGNAL, 0);
         wire_text(w, MESSAGE_FIELD_PATH, "o", PICK(m, paths));
         wire_text(w, MESSAGE_FIELD_INTERFACE, "s", PICK(m, interfaces));
         wire_text(w, MESSAGE_FIELD_MEMBER, "s", PICK(m, members));
-        wire_text(w, MESSAGE_FIELD_SIGNATURE, "g",
-                  &(is_path ? "os\0o\0" : "ss\0s\0")[n_args == 2   ? 0
-                                                     : n_args == 1 ? 3
-                                                                   : 2]);
+        wire_text(w, MESSAGE_FIELD_SIGNATURE, "g", signature);
         wire_end(w, body.b, body.n);
         CHECK_EQ_INT(message_parse(w->b, w->n, ret), 0);
         CHECK_EQ_INT(message_check_body(ret), 0);
@@ -179,8 +188,133 @@ static void test_model(void) {
         for (unsigned i = 0; i < N_RULES; i++)
                 m.rules[i].rule = match_rule_free(m.rules[i].rule);
         CHECK_EQ_INT(check_signal(&m), 0);
-        for (unsigned f = 0; f < MATCH_N_FILES; f++)
+        CHECK_EQ_INT(m.bus.router.matches.n, 0);
+        CHECK_EQ_INT(m.bus.router.matches.n_used, 0);
+        for (unsigned f = 0; f < MATCH_N_FORMS; f++)
                 CHECK_EQ_INT(m.bus.router.matches.n_rules[f], 0);
+        bus_done(&m.bus);
+}
+
+/* --- what a signal meets --------------------------------------------------------------------- */
+
+#define I_M "interface='t.n7',member='n7'"
+
+/* Rules that differ in a number: the signal below fits the one with 7. */
+static const struct {
+        const char *before, *after;
+} flat[] = {
+        {"path='/p/n", "/x'"},
+        {"interface='t.n", "'"},
+        {"member='n", "'"},
+        {"sender='own.n", "'"},
+        {"arg0='k.n", "'"},
+        {"arg1='n", "'"},
+        {"arg2='n", "'"},
+        {"arg0namespace='k.n", "'"},
+        {"path_namespace='/p/n", "'"},
+        {"sender='own.n", "'," I_M}, /* GDBus's and sd-bus's without a path */
+        {"sender='own.n7',path='/p/n", "/x'," I_M},
+        {"sender=':1.2',path_namespace='/p/n", "'"},
+        {"arg0namespace='k.n", "'," I_M},
+        {"path_namespace='/p/n", "'," I_M},
+        {"path='/p/n7/x',arg1='n", "'," I_M},
+        {"sender='own.n7',arg0='k.n7',arg1='n7',arg2='n", "'," I_M},
+};
+
+static void number_seven(struct wire *w, struct message *ret) {
+        struct wire body = {0};
+
+        wire_string(&body, "k.n7");
+        wire_string(&body, "n7");
+        wire_string(&body, "n7");
+        wire_begin(w, false, MESSAGE_SIGNAL, 0);
+        wire_text(w, MESSAGE_FIELD_PATH, "o", "/p/n7/x");
+        wire_text(w, MESSAGE_FIELD_INTERFACE, "s", "t.n7");
+        wire_text(w, MESSAGE_FIELD_MEMBER, "s", "n7");
+        wire_text(w, MESSAGE_FIELD_SIGNATURE, "g", "sss");
+        wire_end(w, body.b, body.n);
+        CHECK_EQ_INT(message_parse(w->b, w->n, ret), 0);
+}
+
+/* Of so many rules a signal meets the one that fits it. */
+static void test_flat(void) {
+        static struct model m;
+        struct router *r = &m.bus.router;
+        struct message msg;
+        struct wire w;
+        uint32_t answer;
+
+        bus_init(&m.bus, ROUTER_STANDALONE);
+        CHECK_EQ_INT(name_request(r, m.bus.c[1], "own.n7", 0, &answer), 0);
+        number_seven(&w, &msg);
+        for (size_t f = 0; f < ELEMENTSOF(flat); f++) {
+                for (unsigned i = 0; i < LIMIT_MATCHES; i++) {
+                        char text[256];
+
+                        (void)snprintf(text, sizeof(text), "%s%u%s", flat[f].before, i,
+                                       flat[f].after);
+                        CHECK_EQ_INT(match_add(r, m.bus.c[0], parse(text)), 0);
+                }
+                m.found[0] = 0;
+                r->work = 0;
+                CHECK_EQ_INT(match_each(r, m.bus.c[1], &msg, on_found, &m), 0);
+                CHECK_EQ_INT(m.found[0], 1);
+                if (r->work != 2) /* one rule, one receiver */
+                        printf("# %s: %u\n", flat[f].before, r->work);
+                CHECK_EQ_INT(r->work, 2);
+                match_remove_all(r, m.bus.c[0]);
+        }
+        bus_leave(&m.bus, 1);
+        bus_done(&m.bus);
+}
+
+/* What it meets for nothing is counted: rules that are all the same, and their arguments. */
+static void test_work(void) {
+        static struct model m;
+        struct router *r = &m.bus.router;
+        char text[LIMIT_MATCH_RULE_BYTES] = "arg0path='/q'";
+        struct message msg;
+        struct wire w;
+
+        bus_init(&m.bus, ROUTER_STANDALONE);
+        number_seven(&w, &msg);
+        for (unsigned i = 0; i < 100; i++)
+                CHECK_EQ_INT(match_add(r, m.bus.c[0], parse(text)), 0);
+        r->work = 0;
+        CHECK_EQ_INT(match_each(r, m.bus.c[1], &msg, on_found, &m), 0);
+        CHECK_EQ_INT(r->work, 100);
+        for (unsigned i = 3; i < 3 + 2 * LIMIT_TURN_ARGS; i++)
+                (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), ",arg%u=x", i);
+        CHECK_EQ_INT(match_add(r, m.bus.c[0], parse(text)), 0);
+        r->work = 0;
+        CHECK_EQ_INT(match_each(r, m.bus.c[1], &msg, on_found, &m), 0);
+        CHECK_EQ_INT(r->work, 100 + 1 + 2);
+        match_remove_all(r, m.bus.c[0]);
+        bus_done(&m.bus);
+}
+
+/* A rule with a name is about whoever owns it now. */
+static void test_new_owner(void) {
+        static struct model m;
+        struct router *r = &m.bus.router;
+        struct message msg;
+        struct wire w;
+        uint32_t answer;
+
+        bus_init(&m.bus, ROUTER_STANDALONE);
+        number_seven(&w, &msg);
+        CHECK_EQ_INT(match_add(r, m.bus.c[0], parse("sender='own.one'," I_M)), 0);
+        for (unsigned owner = 1; owner < BUS_CLIENTS; owner++) {
+                CHECK_EQ_INT(name_request(r, m.bus.c[owner], "own.one", 0, &answer), 0);
+                CHECK_EQ_INT(answer, NAME_PRIMARY_OWNER);
+                for (unsigned i = 1; i < BUS_CLIENTS; i++) {
+                        m.found[0] = 0;
+                        CHECK_EQ_INT(match_each(r, m.bus.c[i], &msg, on_found, &m), 0);
+                        CHECK_EQ_INT(m.found[0], i == owner);
+                }
+                CHECK_EQ_INT(name_release(r, m.bus.c[owner], "own.one", &answer), 0);
+        }
+        match_remove_all(r, m.bus.c[0]);
         bus_done(&m.bus);
 }
 
@@ -329,5 +463,8 @@ static void test_watchers(void) {
 }
 
 TEST_MAIN({"the index agrees with a walk over all rules", test_model},
-          {"limit and removal", test_limit}, {"limit of the bus", test_bus_limit},
+          {"a signal meets the rules that fit it", test_flat},
+          {"what it meets for nothing is counted", test_work},
+          {"a name's new owner is the sender", test_new_owner}, {"limit and removal", test_limit},
+          {"limit of the bus", test_bus_limit},
           {"what a monitor and an eavesdropper see", test_watching}, {"who watches", test_watchers})

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""sbrouter's turns: what one client causes, whatever it is, does not keep the others waiting.
+
+What is there when the bus looks decides, not how fast anybody is: it is stopped while all of it is
+sent.  Then it is counted how much of the flood came before the answer to somebody else's call.
+"""
+
+import contextlib
+import itertools
+import os
+import signal as sig
+import socket
+
+from rig.limits import limit
+from rig.router import BUS, ERROR, PING, Watched, call, signal
+from rig.wire import variant, with_u32
+
+EVENTS = 64  # of one turn: loop.c
+ACCEPTS = 16  # of one turn: listener.c
+OWNER_CHANGED = "sender='org.freedesktop.DBus',member='NameOwnerChanged'"
+
+
+@contextlib.contextmanager
+def asleep(bus):
+    os.kill(bus.router.process.pid, sig.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(bus.router.process.pid, sig.SIGCONT)
+
+
+def roomy(client):
+    """As much as a turn may read is sent without waiting."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    return client
+
+
+def numbered(n, first=1000):
+    return [with_u32(signal("M"), 8, first + i) for i in range(n)]
+
+
+def before_answer(client, serial=7):
+    """What comes before the answer to that call."""
+    messages = []
+    while (m := client.message()).get_reply_serial() != serial:
+        messages.append(m)
+    return messages
+
+
+def longest_run(values, value=None):
+    """Of the same in a row, or of that one."""
+    runs = [len(list(group)) for v, group in itertools.groupby(values) if value in (None, v)]
+    return max(runs)
+
+
+def the_rest(client, n):
+    """Nothing but n signals is on its way to the client."""
+    return [client.message().get_member() for _ in range(n)] == ["M"] * n and client.alive()
+
+
+def many_rules(bus, n):
+    """Rules that no signal fits and no index tells apart, of somebody who says nothing."""
+    holder = bus.client()
+    for _ in range(n):
+        assert holder.add_match("arg0path='/q'") == ()
+    return holder
+
+
+def listener_and_sender(bus):
+    sender = roomy(bus.client())
+    assert sender.alive() and bus.witness.add_match("member='M'") == ()
+    assert bus.witness.alive()  # and both have read what they were told at first
+    return bus.witness, sender
+
+
+def test_messages(env):
+    """a flood of messages and a call of somebody else's: that is answered before the flood is over"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    flood = b"".join(numbered(1500))
+    with asleep(bus):
+        sender.send(flood[:-20])
+        witness.send(PING)
+    got = [witness.message() for _ in range(1500)]
+    sender.send(flood[-20:])
+    got.append(witness.message())
+    answered = [m.get_reply_serial() for m in got].index(7)
+    assert answered < 1000, answered
+    # None is lost, and none overtook another.
+    serials = [m.get_serial() for m in got if m.get_member() == "M"]
+    assert serials == list(range(1000, 2500))
+
+
+def test_rules(env):
+    """the same when each of fewer signals meets a thousand rules"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    holder = many_rules(bus, 1000)
+    with asleep(bus):
+        sender.send(b"".join(numbered(200)))
+        witness.send(PING)
+    answered = len(before_answer(witness))
+    assert answered < 50, answered
+    assert the_rest(witness, 200 - answered) and holder.alive()
+
+
+def test_receivers(env):
+    """the same when each goes to two hundred receivers"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    receivers = [bus.client() for _ in range(200)]
+    for c in receivers:
+        assert c.add_match("member='M'") == ()
+    with asleep(bus):
+        sender.send(b"".join(numbered(200)))
+        witness.send(PING)
+    answered = len(before_answer(witness))
+    assert answered < 60, answered
+    assert the_rest(witness, 200 - answered)
+    for c in receivers:
+        assert [m.get_member() for m in c.signals()].count("M") == 200
+
+
+def test_long_answers(env):
+    """the same when the bus is asked for long lists"""
+    bus = Watched(env)
+    for k in range(16):
+        c = bus.client()
+        c.send(b"".join(call("/", BUS, "RequestName", variant(
+            "(su)", f"t.N{k}x{i}." + "y" * 200, 0), serial=10 + i) for i in range(64)))
+        assert c.alive()
+    asker, sure = roomy(bus.client()), bus.client()
+    with asleep(bus):
+        for i in range(40):
+            asker.send(call("/", BUS, "ListNames", serial=100 + i))
+        asker.send(call("/", BUS, "RequestName", variant("(su)", "t.Late", 0), serial=300))
+        sure.send(call("/", BUS, "GetNameOwner", variant("(s)", "t.Late"), serial=7))
+    assert sure.result(7) == ERROR + "NameHasNoOwner"  # asked last, and answered first
+    assert len(asker.reply(139).get_body().unpack()[0]) > 1024
+    assert asker.result(300) == (1,)
+
+
+def test_many_that_flood(env):
+    """those whose turns are over share one: many of them are no longer a wait than one"""
+    bus = Watched(env)
+    witness, _ = listener_and_sender(bus)
+    holder = many_rules(bus, 1000)
+    senders = [bus.client() for _ in range(EVENTS + 6)]
+    flood = b"".join(numbered(30))
+    with asleep(bus):
+        for c in senders:
+            c.send(flood)
+        witness.send(PING)  # which the second turn sees
+    got = before_answer(witness)
+    # A turn of each, some nine signals, and of those of the first turn one has had another.
+    assert len(got) < (len(senders) + 10) * 10, len(got)
+    got += [witness.message() for _ in range(len(senders) * 30 - len(got))]
+    assert [m.get_member() for m in got] == ["M"] * len(got)
+    # And they have their turns one after the other.
+    assert longest_run([m.get_sender() for m in got]) < 20
+    assert witness.alive() and holder.alive()
+
+
+def test_more_comes(env):
+    """bytes that come while others of the same client wait for their turn: the order stays"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    flood = b"".join(numbered(12000))  # some reads' worth
+    with asleep(bus):
+        at = sender.socket.send(flood)
+    sender.send(flood[at:])
+    serials = [witness.message().get_serial() for _ in range(12000)]
+    assert serials == list(range(1000, 13000))
+
+
+def test_leaving(env):
+    """a hundred clients with all their names leave at once: others are served between their names"""
+    bus = Watched(env)
+    witness, n = bus.witness, limit(env, "NAMES")
+    holder = many_rules(bus, 200)
+    leaving = [bus.client() for _ in range(100)]
+    for k, c in enumerate(leaving):
+        c.send(b"".join(call("/", BUS, "RequestName", variant("(su)", f"t.N{k}x{i}", 0),
+                             serial=10 + i) for i in range(n)))
+        assert c.alive()
+    assert witness.add_match(OWNER_CHANGED) == () and witness.alive()
+    names = [c.name for c in leaving]
+    with asleep(bus):
+        for c in leaving:
+            c.close()
+        # One that nobody will answer any more is answered at once, too.
+        witness.send(call("/", "t.T", "M", destination=names[-1], serial=8) + PING)
+    told = before_answer(witness, 8) + before_answer(witness)
+    assert len(told) < 400, len(told)
+    told += [witness.message() for _ in range(len(leaving) * (n + 1) - len(told))]
+    lost = [m.get_body().unpack()[0] for m in told]
+    # All are told, and of each client the unique name last.
+    assert lost[n::n + 1] == names and len(set(lost)) == len(lost)
+    assert witness.alive() and holder.alive()
+
+
+def test_accepts(env):
+    """a flood of connections: so many of them are taken in one turn, and no more"""
+    bus = Watched(env)
+    witness = roomy(bus.witness)
+    assert witness.add_match(OWNER_CHANGED) == ()
+    hello = b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n" + call("/", BUS, "Hello", serial=1)
+    come = []
+    with asleep(bus):
+        for _ in range(4 * ACCEPTS - 1):  # 1, 2, 4, 8, 16, and then no longer twice as many
+            c = bus.client(authenticate=False)
+            c.send(hello)
+            come.append(c)
+        witness.send(b"".join(with_u32(PING, 8, 1000 + i) for i in range(1200)))
+    told = [m.get_member() for m in before_answer(witness, 2199)]
+    assert told.count("NameOwnerChanged") == len(come)
+    assert longest_run(told, "NameOwnerChanged") == ACCEPTS
