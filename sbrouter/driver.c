@@ -177,8 +177,7 @@ static int demarshal(struct connection *c, const struct message *m, DBusMessage 
 
         if (!buf)
                 return -ENOMEM;
-        n = message_stamp(m, c->n_name ? c->name : NULL, c->n_name, 1 << MESSAGE_FIELD_UNIX_FDS,
-                          buf);
+        n = message_stamp(m, c->n_name ? c->name : NULL, c->n_name, 1 << MESSAGE_FIELD_UNIX_FDS, buf);
         memcpy(buf + n, m->body, m->frame.n_body);
         *ret = dbus_message_demarshal((const char *)buf, (int)(n + m->frame.n_body), &error);
         if (*ret)
@@ -187,8 +186,7 @@ static int demarshal(struct connection *c, const struct message *m, DBusMessage 
                 dbus_error_free(&error);
                 return -ENOMEM;
         }
-        /* Our parser took it: not known to happen, and reason enough not to go on with this peer.
-         */
+        /* Our parser took it: not known to happen, and reason enough not to go on with this peer. */
         connection_breach(c, "libdbus refuses its message to the bus");
         dbus_error_free(&error);
         return 0;
@@ -261,7 +259,7 @@ static struct held_call *take_held(struct connection *c, struct list *link) {
 }
 
 static int resume_connection(struct router *r, struct connection *c) {
-        LIST_FOREACH (link, &c->held) {
+        LIST_FOREACH(link, &c->held) {
                 _cleanup_free_ struct held_call *held = take_held(c, link);
                 int v = resume_call(r, c, held);
 
@@ -272,7 +270,7 @@ static int resume_connection(struct router *r, struct connection *c) {
 }
 
 int driver_resume(struct router *r) {
-        LIST_FOREACH (link, &r->connections) {
+        LIST_FOREACH(link, &r->connections) {
                 int v = resume_connection(r, LIST_OWNER(link, struct connection, link));
 
                 if (v < 0)
@@ -282,6 +280,6 @@ int driver_resume(struct router *r) {
 }
 
 void driver_forget(struct connection *c) {
-        LIST_FOREACH (link, &c->held)
+        LIST_FOREACH(link, &c->held)
                 free(take_held(c, link));
 }

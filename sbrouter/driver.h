@@ -69,8 +69,7 @@ struct driver_method {
         struct message_string interface, member; /* with their lengths: most differ in those */
         const char *in, *out;                    /* signatures */
         unsigned flags;
-        int (*fn)(
-                struct driver_call *call); /* 0: it has answered; DRIVER_E_*; or a negative errno */
+        int (*fn)(struct driver_call *call); /* 0: it has answered; DRIVER_E_*; or a negative errno */
 };
 
 /* Ends with a row without interface; rows of one interface are together. */

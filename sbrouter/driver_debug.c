@@ -115,7 +115,7 @@ static bool append_numbers(DBusMessageIter *dict, const struct number *numbers, 
 static size_t count_half_open(const struct router *r) {
         size_t n = 0;
 
-        LIST_FOREACH (link, &r->half_open)
+        LIST_FOREACH(link, &r->half_open)
                 n++;
         return n;
 }
@@ -210,7 +210,7 @@ int driver_get_all_match_rules(struct driver_call *call) {
         dbus_message_iter_init_append(call->reply, &it);
         if (!dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sas}", &dict))
                 return -ENOMEM;
-        LIST_FOREACH (link, &call->r->connections) {
+        LIST_FOREACH(link, &call->r->connections) {
                 struct connection *c = LIST_OWNER(link, struct connection, link);
 
                 if (c->id != 0 && !c->dead && !append_rules(&dict, c, &left))

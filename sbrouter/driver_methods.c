@@ -80,9 +80,9 @@ static int list_names(struct driver_call *call) {
                 return -ENOMEM;
         names[n++] = DRIVER_NAME;
         TABLE_FOREACH(node, &r->by_id)
-        names[n++] = LIST_OWNER(node, struct connection, by_id)->name;
+                names[n++] = LIST_OWNER(node, struct connection, by_id)->name;
         TABLE_FOREACH(node, &r->names)
-        names[n++] = LIST_OWNER(node, struct name, node)->s;
+                names[n++] = LIST_OWNER(node, struct name, node)->s;
         return driver_return_texts(call, names, n);
 }
 
@@ -153,13 +153,13 @@ static int list_queued_owners(struct driver_call *call) {
 
                 return driver_return_texts(call, &self, 1);
         }
-        LIST_FOREACH (l, &name->claims)
+        LIST_FOREACH(l, &name->claims)
                 n++;
         owners = calloc(n, sizeof(*owners));
         if (!owners)
                 return -ENOMEM;
         n = 0;
-        LIST_FOREACH (l, &name->claims)
+        LIST_FOREACH(l, &name->claims)
                 owners[n++] = LIST_OWNER(l, struct name_claim, queued)->c->name;
         return driver_return_texts(call, owners, n);
 }
@@ -219,8 +219,7 @@ static int get_machine_id(struct driver_call *call) {
         return driver_return_text(call, call->r->machine_id);
 }
 
-#define TEXT(s)                                                                                    \
-        { s, sizeof(s) - 1 }
+#define TEXT(s)    {s, sizeof(s) - 1}
 #define BUS        TEXT(DBUS_INTERFACE_DBUS)
 #define PEER       TEXT(DBUS_INTERFACE_PEER)
 #define PROPERTIES TEXT(DBUS_INTERFACE_PROPERTIES)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the driver says of itself: its introspection data, made from its method table, and its
- * properties. */
+/* What the driver says of itself: its introspection data, made from its method table, and its properties. */
 #include "sbrouter/driver.h"
 
 #include <errno.h>
@@ -168,9 +167,8 @@ static int look_up(struct driver_call *call, const struct property **ret) {
         if (v != 0)
                 return v;
         *ret = has ? find_property(name) : NULL;
-        return *ret ? 0
-                    : driver_fail(call, DRIVER_E_UNKNOWN_PROPERTY, "the bus has no property %s",
-                                  name);
+        return *ret ? 0 : driver_fail(call, DRIVER_E_UNKNOWN_PROPERTY, "the bus has no property %s",
+                                      name);
 }
 
 int driver_property_get(struct driver_call *call) {
