@@ -160,7 +160,7 @@ def test_fd_of_all(env):
     """as many as the bus may have, unread by many: each gets less than the one before, and nobody is closed"""
     bus = Watched(env)
     sender, innocent = bus.client(fds=True), bus.client(fds=True)
-    n, each, queue = (limit(env, name) for name in ("BUS_FDS", "MESSAGE_FDS", "QUEUE_FDS"))
+    n, each, queue = limit(env, "BUS_FDS"), limit(env, "MESSAGE_FDS"), limit(env, "QUEUE_FDS")
     hanging = [bus.client(fds=True) for _ in range(66)]
     with open("/dev/null", "rb") as null:
         fds = [null.fileno()]
