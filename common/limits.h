@@ -30,6 +30,8 @@
 #define LIMIT_SIGNAL_BYTES     4194304u  /* 4 MiB: a longer broadcast counts against its sender, and who has no room misses it */
 #define LIMIT_PEER_QUEUE_BYTES 67108864u /* of the bus's own signals, for sbportal and sbsupervisor: 300 000 of them, then the peer hangs; from half of it on guests get no more names */
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
+#define LIMIT_BUS_FDS          512u      /* of all receivers, queued and sent but not received, each a quarter of what the others leave; LIMIT_ROUTER_FDS holds them beside the most connections, and the kernel takes that many from all buses of a user */
+#define LIMIT_PARTIAL_FDS      128u      /* of unfinished messages, of all: eight of the largest, for a message comes in one piece mostly */
 #define LIMIT_BUS_BYTES        268435456u /* 256 MiB: of all unfinished, waiting and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
 #define LIMIT_LENT_BYTES       134217728u /* 128 MiB: of those, unread messages from one client to another; one of the largest */
 #define LIMIT_LENT_SURE        65536u     /* of them a receiver gets these though the bus is full of others': an ordinary call */

@@ -408,6 +408,8 @@ static int take_argument(struct walk *w, struct body_arg *ret) {
         ret->type = *w->signature;
         if (ret->type == 'a')
                 return skip_array(w);
+        if (ret->type == 'u')
+                return take_u32(w, &ret->n);
         if (ret->type != 's' && ret->type != 'o')
                 return walk(w);
         TRY(take_u32(w, &ret->n));

@@ -72,7 +72,7 @@ const char *body_strerror(int e);
 
 struct body_arg {
         const char *s; /* points into the body, NUL-terminated; NULL: not a string or path */
-        uint32_t n;    /* without the NUL */
+        uint32_t n;    /* without the NUL; of a 'u', its value */
         char type;     /* 's', 'o', another type code, or 0: there is no such argument */
 };
 

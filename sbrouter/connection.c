@@ -12,6 +12,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "sbrouter/driver.h"
+#include "sbrouter/fd_room.h"
 #include "sbrouter/listener.h"
 #include "sbrouter/message.h"
 #include "sbrouter/route.h"
@@ -47,6 +48,7 @@ int connection_new(struct router *r, int take_fd, struct connection **ret) {
 static void drop_pending_fds(struct connection *c) {
         for (unsigned i = 0; i < c->n_fds; i++)
                 (void)fd_close(c->fds[i]);
+        c->router->n_partial_fds -= c->n_fds;
         c->n_fds = 0;
 }
 
@@ -96,6 +98,7 @@ void connection_close(struct connection *c) {
         if (c->dead)
                 return;
         c->dead = true;
+        drop_pending_fds(c); /* others may need the room in this turn */
         list_append(&c->router->dying, &c->dying);
 }
 
@@ -169,7 +172,7 @@ int connection_send(struct connection *c, const struct packet *p) {
                 return 0;
         if (p->fds && !c->has_fds)
                 return CONNECTION_E_NO_FDS;
-        if (p->fds && c->out.n_fds + p->fds->n > LIMIT_QUEUE_FDS)
+        if (p->fds && !fd_room_for(c, p->fds->n))
                 return CONNECTION_E_FULL_FDS;
         if (c->portal && p->charge != 0 && p->n_header + p->n_body > LIMIT_GATE_BYTES)
                 return CONNECTION_E_TOO_LONG;
@@ -199,10 +202,32 @@ int connection_drain(struct connection *c) {
         return v;
 }
 
+/* The message at the head is one whose descriptors the kernel does not take: that alone is lost. */
+static int drop_head(struct connection *c) {
+        size_t n, lent = c->out.shares.lent;
+        const uint8_t *head = queue_head(&c->out, &n);
+        struct message m;
+        int v = message_parse(head, n, &m);
+
+        assert(v == 0); /* it was stamped by us, with its header in one piece */
+        if (router_may_log(c->router))
+                log_warning("a message for %s is dropped: too many descriptors were sent and not received",
+                            c->name);
+        v = route_undelivered(c->router, c, &m);
+        queue_drop(&c->out, &c->router->pool, m.frame.n);
+        c->router->lent -= lent - c->out.shares.lent;
+        return v;
+}
+
 int connection_flush(struct connection *c) {
         int v = connection_drain(c);
 
         list_remove(&c->dirty);
+        while (v == QUEUE_E_FDS) {
+                v = drop_head(c);
+                if (v == 0)
+                        v = connection_drain(c);
+        }
         if (v == QUEUE_E_GONE) {
                 connection_close(c);
                 return 0;

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "common/limits.h"
+#include "sbrouter/fd_room.h"
 #include "sbrouter/message.h"
 #include "sbrouter/route.h"
 #include "sbrouter/router.h"
@@ -113,6 +114,7 @@ static int collect_fds(struct connection *c, struct msghdr *mh) {
                         memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
                         if (c->fds && c->n_fds < PENDING_FDS) {
                                 c->fds[c->n_fds++] = fd;
+                                c->router->n_partial_fds++;
                         } else {
                                 (void)fd_close(fd);
                                 connection_breach(c, "it sent too many descriptors");
@@ -153,6 +155,7 @@ static int receive(struct connection *c, struct iovec *iov, size_t n_iov, size_t
 static void check_stray_fds(struct connection *c) {
         if (c->n_fds > 0 && !c->part && !c->in)
                 connection_breach(c, "it sent descriptors that no message announced");
+        fd_room_enforce(c);
 }
 
 /* What one read brought, and whether the socket may have more. */

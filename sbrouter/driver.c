@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbrouter/driver.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,14 +9,15 @@
 
 #include "common/limits.h"
 #include "common/log.h"
-#include "sbrouter/driver_fast.h"
 #include "sbrouter/driver_send.h"
+#include "sbrouter/driver_write.h"
 #include "sbrouter/router.h"
 
 /* A call that waits until the supervisor has named the pid to answer with. */
 struct held_call {
         struct list link; /* on connection->held */
-        DBusMessage *request;
+        size_t n;
+        uint8_t data[]; /* the whole message */
 };
 
 static const struct {
@@ -61,75 +63,87 @@ int driver_fail(struct driver_call *call, int e, const char *fmt, ...) {
         return e;
 }
 
-int driver_return(struct driver_call *call, int dbus_type, const void *value) {
-        DBusMessageIter it;
+static int answer(struct driver_call *call, const char *const *texts, const uint32_t *numbers,
+                  size_t n) {
+        struct driver_words w = {
+                .type = MESSAGE_RETURN,
+                .reply_serial = call->m->serial,
+                .signature = call->row->out,
+                .texts = texts,
+                .numbers = numbers,
+                .n = n,
+        };
 
-        dbus_message_iter_init_append(call->reply, &it);
-        return dbus_message_iter_append_basic(&it, dbus_type, value) ? 0 : -ENOMEM;
+        return message_wants_reply(call->m) ? driver_send_words(call->r, call->c, &w) : 0;
 }
 
-int driver_return_strings(struct driver_call *call, const char *const *strings, size_t n) {
-        return dbus_message_append_args(call->reply, DBUS_TYPE_ARRAY, DBUS_TYPE_STRING, &strings,
-                                        (int)n, DBUS_TYPE_INVALID)
-                       ? 0
-                       : -ENOMEM;
+int driver_return(struct driver_call *call) {
+        return answer(call, NULL, NULL, 0);
 }
 
-const char *driver_string(struct driver_call *call) {
-        const char *s = NULL;
-
-        /* The row's signature was checked, so this cannot fail. */
-        (void)dbus_message_get_args(call->request, NULL, DBUS_TYPE_STRING, &s, DBUS_TYPE_INVALID);
-        return s;
+int driver_return_text(struct driver_call *call, const char *text) {
+        return answer(call, &text, NULL, 1);
 }
 
-int driver_answer(struct driver_call *call) {
-        _cleanup_(dbus_message_unrefp) DBusMessage *reply = TAKE_PTR(call->reply);
-
-        if (!reply || dbus_message_get_no_reply(call->request))
-                return 0;
-        return driver_send(call->r, call->c, reply);
+int driver_return_texts(struct driver_call *call, const char *const *texts, size_t n) {
+        return answer(call, texts, NULL, n);
 }
 
-static bool has_member(const struct driver_method *row, const char *interface, const char *member) {
-        return strcmp(row->member, member) == 0 &&
-               (!interface || strcmp(row->interface, interface) == 0);
+int driver_return_number(struct driver_call *call, uint32_t number) {
+        return answer(call, NULL, &number, 1);
 }
 
-/* 0 and the row, or why there is none. */
-static int find_method(struct driver_call *call, const struct driver_method **ret) {
-        const char *interface = dbus_message_get_interface(call->request);
-        const char *member = dbus_message_get_member(call->request);
-        bool known = !interface;
+int driver_return_numbers(struct driver_call *call, const char *const *keys, const uint32_t *values,
+                          size_t n) {
+        return answer(call, keys, values, n);
+}
 
-        for (const struct driver_method *row = driver_methods; row->interface; row++) {
-                if (has_member(row, interface, member)) {
-                        *ret = row;
+int driver_return_reply(struct driver_call *call) {
+        return message_wants_reply(call->m) ? driver_send(call->r, call->c, call->reply) : 0;
+}
+
+static bool is_same(const struct message_string *a, const struct message_string *b) {
+        return a->n == b->n && memcmp(a->s, b->s, b->n) == 0;
+}
+
+static bool has_interface(const struct message *m, const struct driver_method *row) {
+        return !m->interface.s || is_same(&m->interface, &row->interface);
+}
+
+/* 0, or why there is no such row. */
+static int find_method(struct driver_call *call) {
+        const struct message *m = call->m;
+        bool known = false;
+
+        for (const struct driver_method *row = driver_methods; row->interface.s; row++)
+                if (is_same(&m->member, &row->member) && has_interface(m, row)) {
+                        call->row = row;
                         return 0;
                 }
-                known = known || strcmp(row->interface, interface) == 0;
-        }
+        for (const struct driver_method *row = driver_methods; row->interface.s; row++)
+                known = known || has_interface(m, row);
         if (!known)
-                return driver_fail(call, DRIVER_E_UNKNOWN_INTERFACE,
-                                   "the bus has no interface %s", interface);
-        return driver_fail(call, DRIVER_E_UNKNOWN_METHOD, "the bus has no method %s", member);
+                return driver_fail(call, DRIVER_E_UNKNOWN_INTERFACE, "the bus has no interface %s",
+                                   m->interface.s);
+        return driver_fail(call, DRIVER_E_UNKNOWN_METHOD, "the bus has no method %s", m->member.s);
 }
 
-static int check_call(struct driver_call *call, const struct driver_method *row) {
+static int check_call(struct driver_call *call) {
+        const struct driver_method *row = call->row;
+
         if (!call->c->may_debug && (row->flags & DRIVER_DEBUG))
                 return driver_fail(call, DRIVER_E_ACCESS_DENIED, "%s is for a debug socket only",
-                                   row->member);
-        if (!(row->flags & DRIVER_ANY_PATH) && !dbus_message_has_path(call->request, DRIVER_PATH))
+                                   row->member.s);
+        if (!(row->flags & DRIVER_ANY_PATH) && strcmp(call->m->path.s, DRIVER_PATH) != 0)
                 /* The two errors of dbus-daemon. */
                 return driver_fail(call,
-                                   strcmp(row->interface, DBUS_INTERFACE_DBUS) == 0
+                                   strcmp(row->interface.s, DBUS_INTERFACE_DBUS) == 0
                                            ? DRIVER_E_ACCESS_DENIED
                                            : DRIVER_E_UNKNOWN_INTERFACE,
-                                   "%s is only at " DRIVER_PATH, row->member);
-        if (!dbus_message_has_signature(call->request, row->in))
+                                   "%s is only at " DRIVER_PATH, row->member.s);
+        if (strcmp(call->m->signature.s, row->in) != 0)
                 return driver_fail(call, DRIVER_E_INVALID_ARGS, "%s takes (%s), not (%s)",
-                                   row->member, row->in,
-                                   dbus_message_get_signature(call->request));
+                                   row->member.s, row->in, call->m->signature.s);
         return 0;
 }
 
@@ -138,44 +152,21 @@ static int hold(struct driver_call *call) {
 
         if (call->c->n_held >= LIMIT_PENDING_REPLIES)
                 return DRIVER_E_LIMITS_EXCEEDED;
-        held = malloc(sizeof(*held));
+        held = malloc(sizeof(*held) + call->m->frame.n);
         if (!held)
                 return -ENOMEM;
-        held->request = dbus_message_ref(call->request);
+        held->n = call->m->frame.n;
+        memcpy(held->data, call->m->data, held->n);
         list_append(&call->c->held, &held->link);
         call->c->n_held++;
         return 0;
 }
 
 static int send_error(struct driver_call *call, int e) {
-        if (dbus_message_get_no_reply(call->request))
+        if (!message_wants_reply(call->m))
                 return 0;
-        return driver_error(call->r, call->c, dbus_message_get_serial(call->request), errors[e].name,
+        return driver_error(call->r, call->c, call->m->serial, errors[e].name,
                             call->text[0] ? call->text : errors[e].text);
-}
-
-static int run(struct router *r, struct connection *c, DBusMessage *request) {
-        struct driver_call call = {.r = r, .c = c, .request = request};
-        const struct driver_method *row = NULL;
-        int v;
-
-        call.reply = dbus_message_new_method_return(request);
-        if (!call.reply)
-                return -ENOMEM;
-        v = find_method(&call, &row);
-        if (v == 0)
-                v = check_call(&call, row);
-        if (v == 0 && (!(row->flags & DRIVER_QUESTION) || !dbus_message_get_no_reply(request)))
-                v = row->fn(&call);
-        if (v == 0)
-                v = driver_answer(&call);
-        else if (v == DRIVER_E_HOLD)
-                v = hold(&call);
-        if (v > 0)
-                v = send_error(&call, v);
-        if (call.reply)
-                dbus_message_unref(call.reply);
-        return v;
 }
 
 /* libdbus refuses messages that announce descriptors; the driver takes none anyway. */
@@ -201,10 +192,48 @@ static int demarshal(struct connection *c, const struct message *m, DBusMessage 
         return 0;
 }
 
-int driver_call(struct router *r, struct connection *c, const struct message *m) {
-        _cleanup_(dbus_message_unrefp) DBusMessage *request = NULL;
+static int run_with_libdbus(struct driver_call *call) {
+        _cleanup_(dbus_message_unrefp) DBusMessage *request = NULL, *reply = NULL;
+        int v = demarshal(call->c, call->m, &request);
+
+        if (v != 0 || !request)
+                return v;
+        reply = dbus_message_new_method_return(request);
+        if (!reply)
+                return -ENOMEM;
+        call->request = request;
+        call->reply = reply;
+        return call->row->fn(call);
+}
+
+static int run_method(struct driver_call *call) {
+        unsigned flags = call->row->flags;
+
+        if ((flags & DRIVER_QUESTION) && !message_wants_reply(call->m))
+                return 0;
+        message_args(call->m, &call->args);
+        return flags & DRIVER_LIBDBUS ? run_with_libdbus(call) : call->row->fn(call);
+}
+
+static int run(struct router *r, struct connection *c, const struct message *m) {
+        struct driver_call call _uninitialized_;
         int v;
 
+        call.r = r;
+        call.c = c;
+        call.m = m;
+        call.text[0] = 0;
+        v = find_method(&call);
+        if (v == 0)
+                v = check_call(&call);
+        if (v == 0)
+                v = run_method(&call);
+        if (v == DRIVER_E_HOLD)
+                v = hold(&call);
+        return v > 0 ? send_error(&call, v) : v;
+}
+
+int driver_call(struct router *r, struct connection *c, const struct message *m) {
         if (m->type != MESSAGE_CALL)
                 return 0;
         if (m->frame.n > LIMIT_DRIVER_BYTES)
@@ -212,23 +241,28 @@ int driver_call(struct router *r, struct connection *c, const struct message *m)
                                ? driver_error(r, c, m->serial, DBUS_ERROR_LIMITS_EXCEEDED,
                                               "too long for a call to the bus")
                                : 0;
-        v = driver_fast(r, c, m);
-        if (v != DRIVER_FAST_E_LEFT)
-                return v;
-        v = demarshal(c, m, &request);
-        return v == 0 && request ? run(r, c, request) : v;
+        return run(r, c, m);
+}
+
+static int resume_call(struct router *r, struct connection *c, const struct held_call *held) {
+        struct message m;
+        int v = message_parse(held->data, held->n, &m);
+
+        assert(v == 0); /* it was parsed before */
+        return run(r, c, &m);
+}
+
+static struct held_call *take_held(struct connection *c, struct list *link) {
+        list_remove(link);
+        c->n_held--;
+        return LIST_OWNER(link, struct held_call, link);
 }
 
 static int resume_connection(struct router *r, struct connection *c) {
         LIST_FOREACH(link, &c->held) {
-                struct held_call *held = LIST_OWNER(link, struct held_call, link);
-                int v;
+                _cleanup_free_ struct held_call *held = take_held(c, link);
+                int v = resume_call(r, c, held);
 
-                list_remove(&held->link);
-                c->n_held--;
-                v = run(r, c, held->request);
-                dbus_message_unref(held->request);
-                free(held);
                 if (v < 0)
                         return v;
         }
@@ -246,12 +280,6 @@ int driver_resume(struct router *r) {
 }
 
 void driver_forget(struct connection *c) {
-        LIST_FOREACH(link, &c->held) {
-                struct held_call *held = LIST_OWNER(link, struct held_call, link);
-
-                list_remove(&held->link);
-                c->n_held--;
-                dbus_message_unref(held->request);
-                free(held);
-        }
+        LIST_FOREACH(link, &c->held)
+                free(take_held(c, link));
 }

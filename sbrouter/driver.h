@@ -3,16 +3,16 @@
  * Calls to the bus itself, org.freedesktop.DBus.
  *
  * One table (driver_methods.c) says for each method its signatures and its handler;
- * the dispatcher checks a call against its row, lets libdbus take the arguments
- * apart, and sends what the handler answered.  libdbus parses every one of these
- * messages again after our own parser: the two must agree.  Of the calls that are many,
- * those that succeed do not come this far: driver_fast.h.
+ * the dispatcher checks a call against its row, and a handler answers it.  Arguments are
+ * read from the body, which was found valid, and answers written by driver_write.c; what
+ * is rare and of many types (DRIVER_LIBDBUS) libdbus takes apart and puts together.
  */
 #pragma once
 
 #include <dbus/dbus.h>
 #include <stddef.h>
 
+#include "sbrouter/body.h"
 #include "sbrouter/message.h"
 
 struct connection;
@@ -51,22 +51,25 @@ enum {
 struct driver_call {
         struct router *r;
         struct connection *c;
-        DBusMessage *request;
-        DBusMessage *reply; /* an empty method return to fill; NULL once it was sent */
-        char text[512];     /* of the error; empty: the error's own default */
+        const struct message *m;
+        const struct driver_method *row;
+        struct body_args args;
+        DBusMessage *request, *reply; /* DRIVER_LIBDBUS: the reply is an empty one, to fill */
+        char text[512];               /* of the error; empty: the error's own default */
 };
 
 enum {
         DRIVER_ANY_PATH = 1, /* as dbus-daemon: old clients call it on any object */
         DRIVER_QUESTION = 2, /* changes nothing: not run when nobody wants its answer */
         DRIVER_DEBUG = 4,    /* only for who came by a debug socket */
+        DRIVER_LIBDBUS = 8,  /* its handler is given request and reply */
 };
 
 struct driver_method {
-        const char *interface, *member;
-        const char *in, *out; /* signatures */
+        struct message_string interface, member; /* with their lengths: most differ in those */
+        const char *in, *out;                    /* signatures */
         unsigned flags;
-        int (*fn)(struct driver_call *call); /* 0, DRIVER_E_*, or a negative errno */
+        int (*fn)(struct driver_call *call); /* 0: it has answered; DRIVER_E_*; or a negative errno */
 };
 
 /* Ends with a row without interface; rows of one interface are together. */
@@ -77,13 +80,21 @@ extern const struct driver_method driver_methods[];
 /* Sets the error's text, cut between two characters when it is too long, and returns e. */
 int driver_fail(struct driver_call *call, int e, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
-/* Appends one argument to the reply.  0 or -ENOMEM. */
-int driver_return(struct driver_call *call, int dbus_type, const void *value);
-int driver_return_strings(struct driver_call *call, const char *const *strings, size_t n);
-/* The call's only argument, a string. */
-const char *driver_string(struct driver_call *call);
-/* Sends the reply now, before what the handler does next.  0 or a negative errno. */
-int driver_answer(struct driver_call *call);
+/* Argument i, of the type that the row says. */
+static inline const struct body_arg *driver_arg(struct driver_call *call, unsigned i) {
+        return body_args_get(&call->args, i);
+}
+
+/* One of these answers the call, as the row's out says.  0 or a negative errno. */
+int driver_return(struct driver_call *call);
+int driver_return_text(struct driver_call *call, const char *text);
+int driver_return_texts(struct driver_call *call, const char *const *texts, size_t n);
+int driver_return_number(struct driver_call *call, uint32_t number);
+/* a{sv}, of 'u'. */
+int driver_return_numbers(struct driver_call *call, const char *const *keys, const uint32_t *values,
+                          size_t n);
+/* With what was appended to call->reply. */
+int driver_return_reply(struct driver_call *call);
 
 /* driver_credentials.c */
 int driver_get_unix_user(struct driver_call *call);

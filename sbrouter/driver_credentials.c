@@ -2,10 +2,8 @@
 /* The driver's methods that say who a connection is. */
 #include "sbrouter/driver.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include "sbrouter/driver_send.h"
 #include "sbrouter/router.h"
 
 /* What the bus may say of itself: nothing on the VM bus, where all numbers are the guest's. */
@@ -25,16 +23,16 @@ static struct credentials own_credentials(const struct router *r) {
  * every pid is the one that the supervisor named; until then the call is held.
  */
 static int look_up(struct driver_call *call, struct credentials *ret) {
-        const char *name = driver_string(call);
+        const struct body_arg *name = driver_arg(call, 0);
         struct connection *c;
 
-        if (strcmp(name, DRIVER_NAME) == 0) {
+        if (strcmp(name->s, DRIVER_NAME) == 0) {
                 *ret = own_credentials(call->r);
         } else {
-                c = router_lookup(call->r, name, strlen(name));
+                c = router_lookup(call->r, name->s, name->n);
                 if (!c)
                         return driver_fail(call, DRIVER_E_NAME_HAS_NO_OWNER,
-                                           "nobody owns the name %s", name);
+                                           "nobody owns the name %s", name->s);
                 *ret = c->credentials;
         }
         if (call->r->bus == ROUTER_PRIVATE) {
@@ -59,7 +57,7 @@ int driver_get_unix_user(struct driver_call *call) {
                 return v;
         if (!cred.has_uid)
                 return driver_fail(call, DRIVER_E_FAILED, "this connection's user id is not known");
-        return driver_return(call, DBUS_TYPE_UINT32, &cred.uid);
+        return driver_return_number(call, cred.uid);
 }
 
 int driver_get_process_id(struct driver_call *call) {
@@ -68,35 +66,28 @@ int driver_get_process_id(struct driver_call *call) {
 
         if (v != 0)
                 return v;
-        return cred.has_pid ? driver_return(call, DBUS_TYPE_UINT32, &cred.pid) : DRIVER_E_PID_UNKNOWN;
-}
-
-static bool append_number(DBusMessageIter *dict, const char *key, uint32_t value) {
-        DBusMessageIter entry, variant;
-
-        return dbus_message_iter_open_container(dict, DBUS_TYPE_DICT_ENTRY, NULL, &entry) &&
-               dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &key) &&
-               dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, "u", &variant) &&
-               dbus_message_iter_append_basic(&variant, DBUS_TYPE_UINT32, &value) &&
-               dbus_message_iter_close_container(&entry, &variant) &&
-               dbus_message_iter_close_container(dict, &entry);
+        return cred.has_pid ? driver_return_number(call, cred.pid) : DRIVER_E_PID_UNKNOWN;
 }
 
 /* As the specification has it, what is not known is left out. */
 int driver_get_credentials(struct driver_call *call) {
-        DBusMessageIter it, dict;
+        const char *keys[2];
+        uint32_t values[2];
         struct credentials cred;
+        size_t n = 0;
         int v = look_up_with_pid(call, &cred);
 
         if (v != 0)
                 return v;
-        dbus_message_iter_init_append(call->reply, &it);
-        if (!dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sv}", &dict) ||
-            (cred.has_uid && !append_number(&dict, "UnixUserID", cred.uid)) ||
-            (cred.has_pid && !append_number(&dict, "ProcessID", cred.pid)) ||
-            !dbus_message_iter_close_container(&it, &dict))
-                return -ENOMEM;
-        return 0;
+        if (cred.has_uid) {
+                keys[n] = "UnixUserID";
+                values[n++] = cred.uid;
+        }
+        if (cred.has_pid) {
+                keys[n] = "ProcessID";
+                values[n++] = cred.pid;
+        }
+        return driver_return_numbers(call, keys, values, n);
 }
 
 int driver_get_adt(struct driver_call *call) {

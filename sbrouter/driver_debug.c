@@ -64,7 +64,7 @@ int driver_become_monitor(struct driver_call *call) {
         int v = parse_rules(call, &x);
 
         if (v == 0)
-                v = driver_answer(call); /* while it still has the name that this is sent to */
+                v = driver_return(call); /* while it still has the name that this is sent to */
         if (v == 0)
                 v = router_unregister(call->r, c);
         if (v != 0)
@@ -137,7 +137,7 @@ int driver_get_stats(struct driver_call *call) {
         return dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sv}", &dict) &&
                                append_numbers(&dict, numbers, ELEMENTSOF(numbers)) &&
                                dbus_message_iter_close_container(&it, &dict)
-                       ? 0
+                       ? driver_return_reply(call)
                        : -ENOMEM;
 }
 
@@ -156,17 +156,17 @@ static int append_connection(struct driver_call *call, const struct connection *
                                append_variant(&dict, "UniqueName", DBUS_TYPE_STRING, &unique) &&
                                append_numbers(&dict, numbers, ELEMENTSOF(numbers)) &&
                                dbus_message_iter_close_container(&it, &dict)
-                       ? 0
+                       ? driver_return_reply(call)
                        : -ENOMEM;
 }
 
 int driver_get_connection_stats(struct driver_call *call) {
-        const char *name = driver_string(call);
-        const struct connection *c = router_lookup(call->r, name, strlen(name));
+        const struct body_arg *name = driver_arg(call, 0);
+        const struct connection *c = router_lookup(call->r, name->s, name->n);
 
         if (!c)
                 return driver_fail(call, DRIVER_E_NAME_HAS_NO_OWNER, "nobody owns the name %s",
-                                   name);
+                                   name->s);
         return append_connection(call, c);
 }
 
@@ -216,5 +216,5 @@ int driver_get_all_match_rules(struct driver_call *call) {
                 if (c->id != 0 && !c->dead && !append_rules(&dict, c, &left))
                         return -ENOMEM;
         }
-        return dbus_message_iter_close_container(&it, &dict) ? 0 : -ENOMEM;
+        return dbus_message_iter_close_container(&it, &dict) ? driver_return_reply(call) : -ENOMEM;
 }

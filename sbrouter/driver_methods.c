@@ -23,7 +23,6 @@ static int check_lag(struct driver_call *call) {
 }
 
 static int hello(struct driver_call *call) {
-        const char *name = call->c->name;
         int v;
 
         if (call->c->id != 0)
@@ -36,12 +35,10 @@ static int hello(struct driver_call *call) {
         if (v != 0)
                 return v;
         router_register(call->r, call->c);
-        v = driver_return(call, DBUS_TYPE_STRING, &name);
+        v = driver_return_text(call, call->c->name); /* first: a client learns its name from it */
         if (v == 0)
-                v = driver_answer(call); /* a client learns its name from the reply, so that is first */
-        if (v == 0)
-                v = driver_name_owner_changed(call->r, name, NULL, call->c);
-        return v < 0 ? v : driver_name_acquired(call->r, call->c, name);
+                v = driver_name_owner_changed(call->r, call->c->name, NULL, call->c);
+        return v < 0 ? v : driver_name_acquired(call->r, call->c, call->c->name);
 }
 
 static int name_error(struct driver_call *call, int e) {
@@ -58,24 +55,20 @@ static int name_error(struct driver_call *call, int e) {
 }
 
 static int request_name(struct driver_call *call) {
-        const char *name;
-        uint32_t flags, answer;
-        int v;
+        uint32_t answer;
+        int v = check_lag(call);
 
-        (void)dbus_message_get_args(call->request, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_UINT32,
-                                    &flags, DBUS_TYPE_INVALID);
-        v = check_lag(call);
         if (v != 0)
                 return v;
-        v = name_request(call->r, call->c, name, flags, &answer);
-        return v != 0 ? name_error(call, v) : driver_return(call, DBUS_TYPE_UINT32, &answer);
+        v = name_request(call->r, call->c, driver_arg(call, 0)->s, driver_arg(call, 1)->n, &answer);
+        return v != 0 ? name_error(call, v) : driver_return_number(call, answer);
 }
 
 static int release_name(struct driver_call *call) {
         uint32_t answer;
-        int v = name_release(call->r, call->c, driver_string(call), &answer);
+        int v = name_release(call->r, call->c, driver_arg(call, 0)->s, &answer);
 
-        return v != 0 ? name_error(call, v) : driver_return(call, DBUS_TYPE_UINT32, &answer);
+        return v != 0 ? name_error(call, v) : driver_return_number(call, answer);
 }
 
 static int list_names(struct driver_call *call) {
@@ -90,7 +83,7 @@ static int list_names(struct driver_call *call) {
                 names[n++] = LIST_OWNER(node, struct connection, by_id)->name;
         TABLE_FOREACH(node, &r->names)
                 names[n++] = LIST_OWNER(node, struct name, node)->s;
-        return driver_return_strings(call, names, n);
+        return driver_return_texts(call, names, n);
 }
 
 /*
@@ -112,54 +105,53 @@ static int list_activatable_names(struct driver_call *call) {
                 if (owner && owner->portal)
                         names[n++] = name->s;
         }
-        return driver_return_strings(call, names, n);
+        return driver_return_texts(call, names, n);
 }
 
-/* Who owns name: NULL and *ret_driver, a connection, or neither. */
-static struct connection *find_owner(struct driver_call *call, const char *name, bool *ret_driver) {
-        *ret_driver = strcmp(name, DRIVER_NAME) == 0;
-        return *ret_driver ? NULL : router_lookup(call->r, name, strlen(name));
+/* Who owns the name that is the first argument: NULL and *ret_driver, a connection, or neither. */
+static struct connection *find_owner(struct driver_call *call, bool *ret_driver) {
+        const struct body_arg *name = driver_arg(call, 0);
+
+        *ret_driver = strcmp(name->s, DRIVER_NAME) == 0;
+        return *ret_driver ? NULL : router_lookup(call->r, name->s, name->n);
 }
 
 static int name_has_owner(struct driver_call *call) {
         bool driver;
-        dbus_bool_t answer = find_owner(call, driver_string(call), &driver) || driver;
 
-        return driver_return(call, DBUS_TYPE_BOOLEAN, &answer);
+        return driver_return_number(call, find_owner(call, &driver) || driver);
 }
 
-static int no_owner(struct driver_call *call, const char *name) {
-        return driver_fail(call, DRIVER_E_NAME_HAS_NO_OWNER, "nobody owns the name %s", name);
+static int no_owner(struct driver_call *call) {
+        return driver_fail(call, DRIVER_E_NAME_HAS_NO_OWNER, "nobody owns the name %s",
+                           driver_arg(call, 0)->s);
 }
 
 static int get_name_owner(struct driver_call *call) {
-        const char *name = driver_string(call), *answer = DRIVER_NAME;
         bool driver;
-        struct connection *owner = find_owner(call, name, &driver);
+        const struct connection *owner = find_owner(call, &driver);
 
-        if (owner)
-                answer = owner->name;
-        else if (!driver)
-                return no_owner(call, name);
-        return driver_return(call, DBUS_TYPE_STRING, &answer);
+        if (!owner && !driver)
+                return no_owner(call);
+        return driver_return_text(call, driver ? DRIVER_NAME : owner->name);
 }
 
 static int list_queued_owners(struct driver_call *call) {
-        const char *s = driver_string(call);
+        const struct body_arg *arg = driver_arg(call, 0);
         _cleanup_free_ const char **owners = NULL;
-        struct connection *unique = NULL;
-        struct name *name;
+        const struct connection *unique;
+        const struct name *name;
         bool driver;
         size_t n = 0;
 
-        unique = find_owner(call, s, &driver);
+        unique = find_owner(call, &driver);
         if (!unique && !driver)
-                return no_owner(call, s);
-        name = name_find(call->r, s, strlen(s));
+                return no_owner(call);
+        name = name_find(call->r, arg->s, arg->n);
         if (!name) {
                 const char *self = driver ? DRIVER_NAME : unique->name;
 
-                return driver_return_strings(call, &self, 1);
+                return driver_return_texts(call, &self, 1);
         }
         LIST_FOREACH(l, &name->claims)
                 n++;
@@ -169,25 +161,22 @@ static int list_queued_owners(struct driver_call *call) {
         n = 0;
         LIST_FOREACH(l, &name->claims)
                 owners[n++] = LIST_OWNER(l, struct name_claim, queued)->c->name;
-        return driver_return_strings(call, owners, n);
+        return driver_return_texts(call, owners, n);
 }
 
 static int start_service_by_name(struct driver_call *call) {
-        uint32_t flags, answer = START_ALREADY_RUNNING;
-        const char *name;
         bool driver;
 
-        (void)dbus_message_get_args(call->request, NULL, DBUS_TYPE_STRING, &name, DBUS_TYPE_UINT32,
-                                    &flags, DBUS_TYPE_INVALID);
-        if (!find_owner(call, name, &driver) && !driver)
+        if (!find_owner(call, &driver) && !driver)
                 return driver_fail(call, DRIVER_E_SERVICE_UNKNOWN,
-                                   "nobody owns the name %s, and this bus starts no services", name);
-        return driver_return(call, DBUS_TYPE_UINT32, &answer);
+                                   "nobody owns the name %s, and this bus starts no services",
+                                   driver_arg(call, 0)->s);
+        return driver_return_number(call, START_ALREADY_RUNNING);
 }
 
 static int parse_rule(struct driver_call *call, struct match_rule **ret) {
-        const char *text = driver_string(call);
-        int v = match_rule_parse(text, strlen(text), ret);
+        const struct body_arg *text = driver_arg(call, 0);
+        int v = match_rule_parse(text->s, text->n, ret);
 
         if (v <= 0)
                 return v;
@@ -205,7 +194,7 @@ static int add_match(struct driver_call *call) {
                 return v;
         v = match_add(call->r, call->c, rule);
         if (v <= 0)
-                return v;
+                return v < 0 ? v : driver_return(call);
         return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED, "%s has too many match rules",
                            v == MATCH_E_LIMIT ? "this connection" : "this bus");
 }
@@ -217,64 +206,60 @@ static int remove_match(struct driver_call *call) {
         if (v != 0)
                 return v;
         v = match_remove(call->r, call->c, rule);
-        return v == MATCH_E_NOT_FOUND ? DRIVER_E_MATCH_RULE_NOT_FOUND : v;
+        if (v == MATCH_E_NOT_FOUND)
+                return DRIVER_E_MATCH_RULE_NOT_FOUND;
+        return v < 0 ? v : driver_return(call);
 }
 
 static int get_id(struct driver_call *call) {
-        const char *id = call->r->guid;
-
-        return driver_return(call, DBUS_TYPE_STRING, &id);
+        return driver_return_text(call, call->r->guid);
 }
 
 static int get_machine_id(struct driver_call *call) {
-        const char *id = call->r->machine_id;
-
-        return driver_return(call, DBUS_TYPE_STRING, &id);
+        return driver_return_text(call, call->r->machine_id);
 }
 
-static int succeed(_unused_ struct driver_call *call) {
-        return 0;
-}
-
-#define BUS DBUS_INTERFACE_DBUS
-#define STATS DRIVER_STATS
-#define ANY DRIVER_ANY_PATH
-#define ASK (DRIVER_ANY_PATH | DRIVER_QUESTION)
+#define TEXT(s)    {s, sizeof(s) - 1}
+#define BUS        TEXT(DBUS_INTERFACE_DBUS)
+#define PEER       TEXT(DBUS_INTERFACE_PEER)
+#define PROPERTIES TEXT(DBUS_INTERFACE_PROPERTIES)
+#define STATS      TEXT(DRIVER_STATS)
+#define ANY        DRIVER_ANY_PATH
+#define ASK        (DRIVER_ANY_PATH | DRIVER_QUESTION)
+#define ASK_HERE   (DRIVER_QUESTION | DRIVER_LIBDBUS)
+#define DEBUG      (DRIVER_DEBUG | ASK_HERE)
 
 const struct driver_method driver_methods[] = {
-        {BUS, "Hello", "", "s", ANY, hello},
-        {BUS, "RequestName", "su", "u", ANY, request_name},
-        {BUS, "ReleaseName", "s", "u", ANY, release_name},
-        {BUS, "StartServiceByName", "su", "u", ANY, start_service_by_name},
+        {BUS, TEXT("Hello"), "", "s", ANY, hello},
+        {BUS, TEXT("RequestName"), "su", "u", ANY, request_name},
+        {BUS, TEXT("ReleaseName"), "s", "u", ANY, release_name},
+        {BUS, TEXT("StartServiceByName"), "su", "u", ANY, start_service_by_name},
         /* Variables of the programs that the bus starts: it starts none, so nothing is kept. */
-        {BUS, "UpdateActivationEnvironment", "a{ss}", "", 0, succeed},
-        {BUS, "NameHasOwner", "s", "b", ASK, name_has_owner},
-        {BUS, "ListNames", "", "as", ASK, list_names},
-        {BUS, "ListActivatableNames", "", "as", ASK, list_activatable_names},
-        {BUS, "AddMatch", "s", "", ANY, add_match},
-        {BUS, "RemoveMatch", "s", "", ANY, remove_match},
-        {BUS, "GetNameOwner", "s", "s", ASK, get_name_owner},
-        {BUS, "ListQueuedOwners", "s", "as", ASK, list_queued_owners},
-        {BUS, "GetConnectionUnixUser", "s", "u", ASK, driver_get_unix_user},
-        {BUS, "GetConnectionUnixProcessID", "s", "u", ASK, driver_get_process_id},
-        {BUS, "GetAdtAuditSessionData", "s", "ay", ASK, driver_get_adt},
-        {BUS, "GetConnectionSELinuxSecurityContext", "s", "ay", ASK, driver_get_selinux},
-        {BUS, "ReloadConfig", "", "", ASK, succeed}, /* there is none to reload */
-        {BUS, "GetId", "", "s", ASK, get_id},
-        {BUS, "GetConnectionCredentials", "s", "a{sv}", ASK, driver_get_credentials},
-        {DBUS_INTERFACE_PROPERTIES, "Get", "ss", "v", DRIVER_QUESTION, driver_property_get},
-        {DBUS_INTERFACE_PROPERTIES, "GetAll", "s", "a{sv}", DRIVER_QUESTION,
-         driver_property_get_all},
-        {DBUS_INTERFACE_PROPERTIES, "Set", "ssv", "", 0, driver_property_set},
-        {DBUS_INTERFACE_INTROSPECTABLE, "Introspect", "", "s", ASK, driver_introspect},
-        {DBUS_INTERFACE_PEER, "GetMachineId", "", "s", ASK, get_machine_id},
-        {DBUS_INTERFACE_PEER, "Ping", "", "", ASK, succeed},
-        {STATS, "GetStats", "", "a{sv}", DRIVER_DEBUG | DRIVER_QUESTION, driver_get_stats},
-        {STATS, "GetConnectionStats", "s", "a{sv}", DRIVER_DEBUG | DRIVER_QUESTION,
-         driver_get_connection_stats},
-        {STATS, "GetAllMatchRules", "", "a{sas}", DRIVER_DEBUG | DRIVER_QUESTION,
-         driver_get_all_match_rules},
-        {DBUS_INTERFACE_MONITORING, "BecomeMonitor", "asu", "", DRIVER_DEBUG,
-         driver_become_monitor},
-        {0},
+        {BUS, TEXT("UpdateActivationEnvironment"), "a{ss}", "", 0, driver_return},
+        {BUS, TEXT("NameHasOwner"), "s", "b", ASK, name_has_owner},
+        {BUS, TEXT("ListNames"), "", "as", ASK, list_names},
+        {BUS, TEXT("ListActivatableNames"), "", "as", ASK, list_activatable_names},
+        {BUS, TEXT("AddMatch"), "s", "", ANY, add_match},
+        {BUS, TEXT("RemoveMatch"), "s", "", ANY, remove_match},
+        {BUS, TEXT("GetNameOwner"), "s", "s", ASK, get_name_owner},
+        {BUS, TEXT("ListQueuedOwners"), "s", "as", ASK, list_queued_owners},
+        {BUS, TEXT("GetConnectionUnixUser"), "s", "u", ASK, driver_get_unix_user},
+        {BUS, TEXT("GetConnectionUnixProcessID"), "s", "u", ASK, driver_get_process_id},
+        {BUS, TEXT("GetAdtAuditSessionData"), "s", "ay", ASK, driver_get_adt},
+        {BUS, TEXT("GetConnectionSELinuxSecurityContext"), "s", "ay", ASK, driver_get_selinux},
+        {BUS, TEXT("ReloadConfig"), "", "", ASK, driver_return}, /* there is none to reload */
+        {BUS, TEXT("GetId"), "", "s", ASK, get_id},
+        {BUS, TEXT("GetConnectionCredentials"), "s", "a{sv}", ASK, driver_get_credentials},
+        {PROPERTIES, TEXT("Get"), "ss", "v", ASK_HERE, driver_property_get},
+        {PROPERTIES, TEXT("GetAll"), "s", "a{sv}", ASK_HERE, driver_property_get_all},
+        {PROPERTIES, TEXT("Set"), "ssv", "", DRIVER_LIBDBUS, driver_property_set},
+        {TEXT(DBUS_INTERFACE_INTROSPECTABLE), TEXT("Introspect"), "", "s", ASK, driver_introspect},
+        {PEER, TEXT("GetMachineId"), "", "s", ASK, get_machine_id},
+        {PEER, TEXT("Ping"), "", "", ASK, driver_return},
+        {STATS, TEXT("GetStats"), "", "a{sv}", DEBUG, driver_get_stats},
+        {STATS, TEXT("GetConnectionStats"), "s", "a{sv}", DEBUG, driver_get_connection_stats},
+        {STATS, TEXT("GetAllMatchRules"), "", "a{sas}", DEBUG, driver_get_all_match_rules},
+        {TEXT(DBUS_INTERFACE_MONITORING), TEXT("BecomeMonitor"), "asu", "",
+         DRIVER_DEBUG | DRIVER_LIBDBUS, driver_become_monitor},
+        {.in = NULL},
 };

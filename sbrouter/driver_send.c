@@ -3,7 +3,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "sbrouter/dbus_name.h"
 #include "sbrouter/driver_write.h"
 #include "sbrouter/route.h"
 #include "sbrouter/router.h"
@@ -74,33 +77,50 @@ int driver_send(struct router *r, struct connection *c, DBusMessage *message) {
 }
 
 int driver_send_words(struct router *r, struct connection *c, struct driver_words *words) {
-        uint8_t out[DRIVER_WRITE_MAX] _uninitialized_;
+        uint8_t small[DRIVER_WRITE_SIGNAL] _uninitialized_, *out = small;
+        _cleanup_free_ uint8_t *large = NULL;
+        size_t size;
 
         if (c->dead)
                 return 0;
         words->serial = next_serial(&c->serial);
         words->sender = DRIVER_NAME;
         words->destination = c->n_name > 0 ? c->name : NULL;
-        return send_bytes(r, c, out, driver_write(words, out));
+        size = driver_write_max(words);
+        if (size > sizeof(small)) {
+                out = large = malloc(size);
+                if (!large)
+                        return -ENOMEM;
+        }
+        return send_bytes(r, c, out, driver_write(words, out, size));
 }
 
 int driver_error(struct router *r, struct connection *c, uint32_t serial, const char *error,
                  const char *text) {
-        _cleanup_(dbus_message_unrefp) DBusMessage *m = dbus_message_new(DBUS_MESSAGE_TYPE_ERROR);
+        struct driver_words w = {
+                .type = MESSAGE_ERROR,
+                .reply_serial = serial,
+                .error = error,
+                .signature = "s",
+                .texts = &text,
+                .n = 1,
+        };
 
-        /* libdbus ends the process over a string that is not UTF-8, and guests' words are in this. */
-        if (!dbus_validate_utf8(text, NULL))
+        /* Guests' words are in this, and their libdbus drops a bus that sends what is not UTF-8. */
+        if (!dbus_utf8_is_valid(text, strlen(text)))
                 text = error;
-        if (!m || !dbus_message_set_reply_serial(m, serial) ||
-            !dbus_message_set_error_name(m, error) ||
-            !dbus_message_append_args(m, DBUS_TYPE_STRING, &text, DBUS_TYPE_INVALID))
-                return -ENOMEM;
-        return driver_send(r, c, m);
+        return driver_send_words(r, c, &w);
 }
 
 static int send_name_signal(struct router *r, struct connection *c, const char *member,
                             const char *name) {
-        struct driver_words w = {.type = MESSAGE_SIGNAL, .member = member, .texts = {name}};
+        struct driver_words w = {
+                .type = MESSAGE_SIGNAL,
+                .member = member,
+                .signature = "s",
+                .texts = &name,
+                .n = 1,
+        };
 
         return driver_send_words(r, c, &w);
 }
@@ -114,10 +134,14 @@ int driver_name_acquired(struct router *r, struct connection *c, const char *nam
 }
 
 /* A signal of the driver's takes the way of all signals: parsed, stamped, matched. */
-static int broadcast(struct router *r, const void *data, size_t n) {
+static int broadcast(struct router *r, struct driver_words *words) {
+        uint8_t out[DRIVER_WRITE_SIGNAL] _uninitialized_;
         struct message m;
-        int v = message_parse(data, n, &m);
+        int v;
 
+        words->type = MESSAGE_SIGNAL;
+        words->serial = next_serial(&r->serial);
+        v = message_parse(out, driver_write(words, out, sizeof(out)), &m);
         assert(v == 0);
         v = route_to_watchers(r, NULL, &m, NULL, NULL);
         return v < 0 ? v : route_broadcast(r, NULL, &m, NULL, NULL);
@@ -125,24 +149,19 @@ static int broadcast(struct router *r, const void *data, size_t n) {
 
 int driver_name_owner_changed(struct router *r, const char *name, const struct connection *before,
                               const struct connection *after) {
-        uint8_t out[DRIVER_WRITE_MAX] _uninitialized_;
+        const char *const texts[] = {name, before ? before->name : "", after ? after->name : ""};
         struct driver_words w = {
-                .type = MESSAGE_SIGNAL,
-                .serial = next_serial(&r->serial),
                 .member = "NameOwnerChanged",
-                .texts = {name, before ? before->name : "", after ? after->name : ""},
+                .signature = "sss",
+                .texts = texts,
+                .n = ELEMENTSOF(texts),
         };
 
-        return broadcast(r, out, driver_write(&w, out));
+        return broadcast(r, &w);
 }
 
 int driver_activatable_changed(struct router *r) {
-        uint8_t out[DRIVER_WRITE_MAX] _uninitialized_;
-        struct driver_words w = {
-                .type = MESSAGE_SIGNAL,
-                .serial = next_serial(&r->serial),
-                .member = "ActivatableServicesChanged",
-        };
+        struct driver_words w = {.member = "ActivatableServicesChanged", .signature = ""};
 
-        return broadcast(r, out, driver_write(&w, out));
+        return broadcast(r, &w);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the bus's driver, org.freedesktop.DBus, says to its clients.  libdbus writes
- * the messages, but for those that are many (driver_write.h).  All return 0 or a
- * negative errno; a client that does not read what it is told is closed.
+ * What the bus's driver, org.freedesktop.DBus, says to its clients.  driver_write.c
+ * writes the messages; libdbus those that are rare and of many types.  All return 0 or
+ * a negative errno; a client that does not read what it is told is closed.
  */
 #pragma once
 

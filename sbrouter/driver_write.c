@@ -10,9 +10,13 @@
 #define INTERFACE "org.freedesktop.DBus"
 #define PATH      "/org/freedesktop/DBus"
 
+/* The header but for its names, with all padding; and what a text has around it. */
+#define FIXED_BYTES   320u
+#define AROUND_A_TEXT 24u
+
 struct writer {
         uint8_t *out;
-        size_t n;
+        size_t n, size;
 };
 
 static void pad(struct writer *w, size_t alignment) {
@@ -28,7 +32,7 @@ static void put_u32(struct writer *w, uint32_t v) {
 static void put_string(struct writer *w, const char *s) {
         size_t n = strlen(s);
 
-        assert(n + 16 <= DRIVER_WRITE_MAX - w->n);
+        assert(n + AROUND_A_TEXT <= w->size - w->n);
         put_u32(w, (uint32_t)n);
         memcpy(w->out + w->n, s, n + 1);
         w->n += n + 1;
@@ -59,8 +63,7 @@ static void put_signature(struct writer *w, const char *s, size_t n) {
         w->out[w->n++] = 0;
 }
 
-static void put_fields(struct writer *w, const struct driver_words *words, const char *signature,
-                       size_t n_signature) {
+static void put_fields(struct writer *w, const struct driver_words *words) {
         if (words->type == MESSAGE_SIGNAL) {
                 put_text_field(w, MESSAGE_FIELD_PATH, 'o', PATH);
                 put_text_field(w, MESSAGE_FIELD_INTERFACE, 's', INTERFACE);
@@ -69,31 +72,67 @@ static void put_fields(struct writer *w, const struct driver_words *words, const
                 put_field(w, MESSAGE_FIELD_REPLY_SERIAL, 'u');
                 put_u32(w, words->reply_serial);
         }
+        put_text_field(w, MESSAGE_FIELD_ERROR_NAME, 's', words->error);
         put_text_field(w, MESSAGE_FIELD_DESTINATION, 's', words->destination);
         put_text_field(w, MESSAGE_FIELD_SENDER, 's', words->sender);
-        put_signature(w, signature, n_signature);
+        put_signature(w, words->signature, strlen(words->signature));
 }
 
-size_t driver_write(const struct driver_words *words, uint8_t out[DRIVER_WRITE_MAX]) {
-        char signature[DRIVER_WRITE_TEXTS];
-        struct writer w = {out, MESSAGE_FIXED};
-        size_t n_texts = 0, body;
+/* Texts, or a number; or both, and then each pair is an entry of a dictionary. */
+static void put_values(struct writer *w, const struct driver_words *words) {
+        for (size_t i = 0; i < words->n; i++) {
+                bool is_entry = words->texts && words->numbers;
 
-        while (n_texts < DRIVER_WRITE_TEXTS && words->texts[n_texts])
-                signature[n_texts++] = 's';
-        assert(!words->number || n_texts == 0);
-        if (words->number)
-                signature[0] = words->number_type;
-        put_fields(&w, words, signature, words->number ? 1 : n_texts);
+                pad(w, is_entry ? 8 : 4);
+                if (words->texts)
+                        put_string(w, words->texts[i]);
+                if (is_entry) {
+                        memcpy(w->out + w->n, "\1u", 3); /* the variant's signature */
+                        w->n += 3;
+                        pad(w, 4);
+                }
+                if (words->numbers)
+                        put_u32(w, words->numbers[i]);
+        }
+}
+
+static void put_array(struct writer *w, const struct driver_words *words) {
+        size_t length = w->n, first;
+
+        put_u32(w, 0);
+        if (words->signature[1] == '{')
+                pad(w, 8);
+        first = w->n;
+        put_values(w, words);
+        wire_put_u32(w->out + length, (uint32_t)(w->n - first), false);
+}
+
+static size_t text_max(const char *s) {
+        return s ? strlen(s) + AROUND_A_TEXT : 0;
+}
+
+size_t driver_write_max(const struct driver_words *w) {
+        size_t n = FIXED_BYTES + text_max(w->member) + text_max(w->error) +
+                   text_max(w->destination) + text_max(w->sender);
+
+        for (size_t i = 0; w->texts && i < w->n; i++)
+                n += text_max(w->texts[i]);
+        return n;
+}
+
+size_t driver_write(const struct driver_words *words, uint8_t *out, size_t size) {
+        struct writer w = {out, MESSAGE_FIXED, size};
+        size_t body;
+
+        assert(size >= FIXED_BYTES);
+        put_fields(&w, words);
         wire_put_u32(out + 12, (uint32_t)w.n - MESSAGE_FIXED, false);
         pad(&w, 8);
         body = w.n;
-        for (size_t i = 0; i < n_texts; i++) {
-                pad(&w, 4);
-                put_string(&w, words->texts[i]);
-        }
-        if (words->number)
-                put_u32(&w, *words->number);
+        if (words->signature[0] == 'a')
+                put_array(&w, words);
+        else
+                put_values(&w, words);
         out[0] = 'l';
         out[1] = words->type;
         out[2] = MESSAGE_NO_REPLY_EXPECTED;

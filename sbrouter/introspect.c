@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sbrouter/driver_send.h"
 #include "sbrouter/router.h"
 
 struct xml {
@@ -37,7 +36,7 @@ static void write_args(struct xml *x, const char *signature, const char *directi
 }
 
 static void write_method(struct xml *x, const struct driver_method *row) {
-        (void)fprintf(x->f, "    <method name=\"%s\">\n", row->member);
+        (void)fprintf(x->f, "    <method name=\"%s\">\n", row->member.s);
         write_args(x, row->in, " direction=\"in\"");
         write_args(x, row->out, " direction=\"out\"");
         (void)fputs("    </method>\n", x->f);
@@ -66,11 +65,11 @@ static void write_bus_members(struct xml *x) {
 static void write_interfaces(struct xml *x) {
         const char *interface = NULL;
 
-        for (const struct driver_method *row = driver_methods; row->interface; row++) {
-                if (!interface || strcmp(interface, row->interface) != 0) {
+        for (const struct driver_method *row = driver_methods; row->interface.s; row++) {
+                if (!interface || strcmp(interface, row->interface.s) != 0) {
                         if (interface)
                                 (void)fputs("  </interface>\n", x->f);
-                        interface = row->interface;
+                        interface = row->interface.s;
                         (void)fprintf(x->f, "  <interface name=\"%s\">\n", interface);
                         if (strcmp(interface, DBUS_INTERFACE_DBUS) == 0)
                                 write_bus_members(x);
@@ -80,9 +79,17 @@ static void write_interfaces(struct xml *x) {
         (void)fputs("  </interface>\n", x->f);
 }
 
+/* What of DRIVER_PATH lies below path; NULL: it does not. */
+static const char *find_child(const char *path) {
+        size_t n = strcmp(path, "/") == 0 ? 0 : strlen(path);
+
+        return strncmp(DRIVER_PATH, path, n) == 0 && DRIVER_PATH[n] == '/' ? DRIVER_PATH + n + 1
+                                                                           : NULL;
+}
+
 int driver_introspect(struct driver_call *call) {
         _cleanup_(xml_done) struct xml x = {0};
-        bool parent = dbus_message_has_path(call->request, "/");
+        const char *child = find_child(call->m->path.s);
         int failed;
 
         x.f = open_memstream(&x.text, &x.n);
@@ -90,11 +97,12 @@ int driver_introspect(struct driver_call *call) {
                 return -errno;
         (void)fputs(DBUS_INTROSPECT_1_0_XML_DOCTYPE_DECL_NODE "<node>\n", x.f);
         write_interfaces(&x);
-        (void)fprintf(x.f, "%s</node>\n",
-                      parent ? "  <node name=\"org/freedesktop/DBus\"/>\n" : "");
+        if (child)
+                (void)fprintf(x.f, "  <node name=\"%s\"/>\n", child);
+        (void)fputs("</node>\n", x.f);
         failed = fclose(x.f);
         x.f = NULL;
-        return failed ? -ENOMEM : driver_return(call, DBUS_TYPE_STRING, &x.text);
+        return failed ? -ENOMEM : driver_return_text(call, x.text);
 }
 
 /* --- properties: all of them arrays of strings, read-only ------------------------------------ */
@@ -121,8 +129,8 @@ static const struct property {
  */
 static int check_interface(struct driver_call *call, const char *interface, bool *ret_has) {
         *ret_has = !interface[0] || strcmp(interface, DBUS_INTERFACE_DBUS) == 0;
-        for (const struct driver_method *row = driver_methods; row->interface; row++)
-                if (*ret_has || strcmp(row->interface, interface) == 0)
+        for (const struct driver_method *row = driver_methods; row->interface.s; row++)
+                if (*ret_has || strcmp(row->interface.s, interface) == 0)
                         return 0;
         return driver_fail(call, DRIVER_E_UNKNOWN_INTERFACE, "the bus has no properties of %s",
                            interface);
@@ -152,16 +160,10 @@ static bool append_property(struct driver_call *call, DBusMessageIter *it,
 
 /* The interface and the property that a call names. */
 static int look_up(struct driver_call *call, const struct property **ret) {
-        const char *interface, *name;
-        DBusMessageIter it;
+        const char *name = driver_arg(call, 1)->s;
         bool has;
-        int v;
+        int v = check_interface(call, driver_arg(call, 0)->s, &has);
 
-        (void)dbus_message_iter_init(call->request, &it);
-        dbus_message_iter_get_basic(&it, &interface);
-        (void)dbus_message_iter_next(&it);
-        dbus_message_iter_get_basic(&it, &name);
-        v = check_interface(call, interface, &has);
         if (v != 0)
                 return v;
         *ret = has ? find_property(name) : NULL;
@@ -177,7 +179,7 @@ int driver_property_get(struct driver_call *call) {
         if (v != 0)
                 return v;
         dbus_message_iter_init_append(call->reply, &it);
-        return append_property(call, &it, p) ? 0 : -ENOMEM;
+        return append_property(call, &it, p) ? driver_return_reply(call) : -ENOMEM;
 }
 
 static bool append_entry(struct driver_call *call, DBusMessageIter *dict,
@@ -191,7 +193,7 @@ static bool append_entry(struct driver_call *call, DBusMessageIter *dict,
 
 int driver_property_get_all(struct driver_call *call) {
         bool has;
-        int v = check_interface(call, driver_string(call), &has);
+        int v = check_interface(call, driver_arg(call, 0)->s, &has);
         DBusMessageIter it, dict;
 
         if (v != 0)
@@ -202,7 +204,7 @@ int driver_property_get_all(struct driver_call *call) {
         for (size_t i = 0; has && i < ELEMENTSOF(properties); i++)
                 if (!append_entry(call, &dict, &properties[i]))
                         return -ENOMEM;
-        return dbus_message_iter_close_container(&it, &dict) ? 0 : -ENOMEM;
+        return dbus_message_iter_close_container(&it, &dict) ? driver_return_reply(call) : -ENOMEM;
 }
 
 int driver_property_set(struct driver_call *call) {

@@ -208,6 +208,7 @@ uint8_t *queue_reserve(struct queue *q, struct queue_pool *p, size_t n, struct f
         if (fds) {
                 s->fds = fd_list_ref(fds);
                 q->n_fds += fds->n;
+                p->n_fds += fds->n;
         }
         return s->data + s->len;
 }
@@ -265,12 +266,16 @@ static void attach_fds(struct msghdr *mh, union fd_control *ctl, const struct fd
         memcpy(CMSG_DATA(cm), l->fds, l->n * sizeof(int));
 }
 
-/* n bytes from the head have left; with the first of them the head's descriptors did. */
+/* The head's descriptors have left, or are dropped; how many they were. */
+static unsigned take_fds(struct queue *q) {
+        unsigned n = q->head->fds ? q->head->fds->n : 0;
+
+        q->n_fds -= n;
+        q->head->fds = fd_list_unref(q->head->fds);
+        return n;
+}
+
 static void consume(struct queue *q, struct queue_pool *p, size_t n) {
-        if (n > 0 && q->head->fds) {
-                q->n_fds -= q->head->fds->n;
-                q->head->fds = fd_list_unref(q->head->fds);
-        }
         q->bytes -= n;
         shares_take(&q->shares, n);
         while (q->head && n >= q->head->len - q->head->off) {
@@ -286,6 +291,22 @@ static void consume(struct queue *q, struct queue_pool *p, size_t n) {
                 q->tail = NULL;
 }
 
+/* n bytes from the head have left; with the first of them the head's descriptors did. */
+static void note_sent(struct queue *q, struct queue_pool *p, size_t n) {
+        unsigned n_fds = n > 0 ? take_fds(q) : 0;
+
+        q->n_sent_fds += n_fds;
+        if (n_fds > q->most_sent_fds)
+                q->most_sent_fds = n_fds;
+        consume(q, p, n);
+}
+
+static int why_not_sent(int e) {
+        if (e == EAGAIN || e == EINTR)
+                return QUEUE_E_AGAIN;
+        return e == ETOOMANYREFS ? QUEUE_E_FDS : QUEUE_E_GONE;
+}
+
 int queue_flush(struct queue *q, struct queue_pool *p, int fd) {
         while (q->head) {
                 struct iovec iov[IOV_PER_SEND] _uninitialized_;
@@ -298,16 +319,35 @@ int queue_flush(struct queue *q, struct queue_pool *p, int fd) {
                 if (q->head->fds)
                         attach_fds(&mh, &ctl, q->head->fds);
                 n = sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
-                if (n < 0) /* also ETOOMANYREFS: its descriptors were sent and never received */
-                        return errno == EAGAIN || errno == EINTR ? QUEUE_E_AGAIN : QUEUE_E_GONE;
-                consume(q, p, (size_t)n);
+                if (n < 0)
+                        return why_not_sent(errno);
+                note_sent(q, p, (size_t)n);
                 if ((size_t)n < want)
                         return QUEUE_E_AGAIN;
         }
         return 0;
 }
 
+const uint8_t *queue_head(const struct queue *q, size_t *ret_n) {
+        *ret_n = q->head ? q->head->len - q->head->off : 0;
+        return q->head ? q->head->p + q->head->off : NULL;
+}
+
+void queue_drop(struct queue *q, struct queue_pool *p, size_t n) {
+        p->n_fds -= take_fds(q);
+        consume(q, p, n);
+}
+
+void queue_received(struct queue *q, struct queue_pool *p, unsigned n) {
+        assert(n <= q->n_sent_fds);
+        p->n_fds -= q->n_sent_fds - n;
+        q->n_sent_fds = n;
+        if (n == 0)
+                q->most_sent_fds = 0;
+}
+
 void queue_done(struct queue *q, struct queue_pool *p) {
+        p->n_fds -= q->n_fds + q->n_sent_fds;
         for (struct segment *s = q->head, *next; s; s = next) {
                 next = s->next;
                 segment_free(p, s);

@@ -49,18 +49,21 @@ struct queue_pool {
         unsigned n_blobs;
         size_t spare_bytes; /* of these */
         size_t bytes;       /* of all pieces that are in use, not of spare ones */
+        unsigned n_fds;     /* unread: in all queues, and sent from them */
 };
 
 struct queue {
         struct segment *head, *tail;
         size_t bytes;
         unsigned n_fds;
+        unsigned n_sent_fds, most_sent_fds; /* not known to be received; the most with one message */
         struct shares shares; /* whose bytes they are */
 };
 
 enum {
         QUEUE_E_AGAIN = 1, /* the socket is full: wait for writability */
         QUEUE_E_GONE,      /* nobody will read this any more */
+        QUEUE_E_FDS,       /* the kernel holds too many unread ones of us to take the head's */
 };
 
 void queue_pool_done(struct queue_pool *p);
@@ -98,4 +101,10 @@ int queue_push_blob(struct queue *q, struct queue_pool *p, struct blob *b, size_
  * Sends what fd takes now.  0: all of it; QUEUE_E_*; or a negative errno.
  */
 int queue_flush(struct queue *q, struct queue_pool *p, int fd);
+/* The bytes at the head, which are contiguous up to *ret_n; NULL: there are none. */
+const uint8_t *queue_head(const struct queue *q, size_t *ret_n);
+/* Throws the first n bytes away, and their descriptors. */
+void queue_drop(struct queue *q, struct queue_pool *p, size_t n);
+/* Only n of the descriptors that were sent may still be unread. */
+void queue_received(struct queue *q, struct queue_pool *p, unsigned n);
 void queue_done(struct queue *q, struct queue_pool *p);

@@ -170,6 +170,22 @@ static int undeliverable(struct router *r, struct connection *c, struct connecti
         return refuse(r, c, m, undelivered[why].error, undelivered[why].text);
 }
 
+/* A monitor's copy, too, comes this way: nobody waits for that. */
+int route_undelivered(struct router *r, struct connection *receiver, const struct message *m) {
+        const char *error = undelivered[CONNECTION_E_FULL_FDS].error;
+        static const char text[] = "too many file descriptors on this machine are unread";
+        struct connection *sender;
+
+        if (!m->destination.s || router_lookup(r, m->destination.s, m->destination.n) != receiver)
+                return 0;
+        if (message_is_reply(m))
+                return driver_error(r, receiver, m->reply_serial, error, text);
+        sender = router_lookup(r, m->sender.s, m->sender.n);
+        if (!sender || !reply_take(r, sender, m->serial, receiver))
+                return 0;
+        return driver_error(r, sender, m->serial, error, text);
+}
+
 /* Whether m may go to receiver; 0, or what to tell the caller by refuse(). */
 static int admit(struct router *r, struct connection *c, struct connection *receiver,
                  const struct message *m) {
@@ -232,6 +248,7 @@ static int take_fds(struct connection *c, const struct message *m, struct fd_lis
         if (!*ret)
                 return -ENOMEM;
         c->n_fds -= m->n_fds;
+        c->router->n_partial_fds -= m->n_fds;
         memmove(c->fds, c->fds + m->n_fds, c->n_fds * sizeof(int));
         return 0;
 }

@@ -28,3 +28,6 @@ int route_broadcast(struct router *r, struct connection *sender, const struct me
 /* m, from sender or (NULL) from the driver, to those of r->watchers that may see it.  The same. */
 int route_to_watchers(struct router *r, struct connection *sender, const struct message *m,
                       struct blob *blob, struct fd_list *fds);
+
+/* m, as it was queued for receiver, is lost for its descriptors.  Who waits for it learns it. */
+int route_undelivered(struct router *r, struct connection *receiver, const struct message *m);

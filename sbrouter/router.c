@@ -33,6 +33,7 @@ int router_init(struct router *r) {
                 .ipc_source.fd = -1,
                 .loop.epoll_fd = -1,
                 .limits = {LIMIT_CONNECTIONS, LIMIT_QUEUE_BYTES},
+                .recounted = UINT64_MAX,
         };
         struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->backlog,
                                 &r->dirty,     &r->dying,       &r->watchers};

@@ -71,6 +71,8 @@ struct router {
 
         struct queue_pool pool;
         size_t backlog_bytes;       /* read, and waiting for their turn */
+        unsigned n_partial_fds;     /* received, and their message is not complete */
+        uint64_t recounted;         /* the turn in which fd_room.c asked the kernel about all */
         size_t lent;                /* unread bytes in all queues that their senders answer for */
         bool no_room;               /* a message was refused because of that, in this turn */
         struct connection *lagging; /* a peer of ours that was seen far behind, or NULL */

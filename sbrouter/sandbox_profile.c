@@ -29,6 +29,8 @@ static const struct sandbox_syscall syscalls[] = {
         IS(fcntl, 1, F_GETFL),
         /* credentials.c */
         BOTH(getsockopt, {1, UINT32_MAX, SOL_SOCKET}, {2, UINT32_MAX, SO_PEERCRED}),
+        /* fd_room.c: how much of what was sent is unread */
+        BOTH(getsockopt, {1, UINT32_MAX, SOL_SOCKET}, {2, UINT32_MAX, SO_MEMINFO}),
         /* liveness.c; within what the listener allows */
         BOTH(setsockopt, {1, UINT32_MAX, AF_VSOCK}, {2, UINT32_MAX, SO_VM_SOCKETS_BUFFER_SIZE}),
 

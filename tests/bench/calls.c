@@ -25,7 +25,7 @@ static void on_call(struct stream *s, const struct incoming *m) {
 
 static void on_answer(struct stream *s, const struct incoming *m) {
         incoming_check(m);
-        s->n += m->type == TEMPLATE_RETURN;
+        stream_count_answer(s, m);
 }
 
 /* The next message of type, whose body must be t's. */
@@ -94,6 +94,7 @@ static void pair_close(struct pair *p) {
 static uint64_t run(struct pair *p, const struct span *span, unsigned window) {
         uint64_t start = p->caller.n, sent = 0;
 
+        p->caller.answered = p->caller.serial;
         for (;;) {
                 uint64_t done = p->caller.n - start;
                 bool over = span_is_over(span), moved;

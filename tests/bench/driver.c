@@ -3,9 +3,30 @@
 #include "tests/bench/fail.h"
 #include "tests/bench/workload.h"
 
+/* What is not about the caller itself, and what is answered by an error. */
+static const struct question {
+        const char *key, *method, *text;
+        long number; /* -1: none */
+        bool fails;
+} questions[] = {
+        {"GetId", "GetId", NULL, -1, false},
+        {"ListNames", "ListNames", NULL, -1, false},
+        {"RequestName", "RequestName", "org.bench.Own", 0, false}, /* it is the owner already */
+        {"ReleaseName", "ReleaseName", "org.bench.None", -1, false},
+        {"NameHasOwner-none", "NameHasOwner", "org.bench.None", -1, false},
+        {"GetNameOwner-none", "GetNameOwner", "org.bench.None", -1, true},
+        {"AddMatch-wrong", "AddMatch", "type='none'", -1, true},
+};
+
 static void on_answer(struct stream *s, const struct incoming *m) {
         incoming_check(m);
-        s->n += m->type == TEMPLATE_RETURN;
+        stream_count_answer(s, m);
+}
+
+static void on_error(struct stream *s, const struct incoming *m) {
+        if (m->type == TEMPLATE_RETURN)
+                fail("what is wrong was answered without an error");
+        stream_count_answer(s, m);
 }
 
 /* The relay sends back what it gets, so that is what has to count. */
@@ -32,6 +53,7 @@ static uint64_t run(struct stream *s, const struct template *t, const struct spa
                     unsigned window) {
         uint64_t start = s->n, sent = 0;
 
+        s->answered = s->serial;
         for (;;) {
                 uint64_t done = s->n - start;
                 bool over = span_is_over(span), moved;
@@ -49,17 +71,15 @@ static uint64_t run(struct stream *s, const struct template *t, const struct spa
         }
 }
 
-/* Methods that need an argument are asked about the caller itself. */
-static const char *argument(const struct stream *s, const char *method) {
-        static const char *const without[] = {"GetId", "ListNames"};
-
-        for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++)
-                if (strcmp(method, without[i]) == 0)
-                        return NULL;
-        return s->target->is_relay ? ":1.1" : s->name;
+static struct question find_question(const struct stream *s, const char *key) {
+        for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+                if (strcmp(questions[i].key, key) == 0)
+                        return questions[i];
+        return (struct question){key, key, s->target->is_relay ? ":1.1" : s->name, -1, false};
 }
 
-void work_driver(const struct bench *b, const char *method, const char *window) {
+void work_driver(const struct bench *b, const char *key, const char *window) {
+        struct question q;
         unsigned n_window = number(window);
         struct stream s;
         struct template t;
@@ -68,11 +88,12 @@ void work_driver(const struct bench *b, const char *method, const char *window) 
         uint64_t n;
 
         stream_open(&s, &b->target, ROLE_ECHO, STREAM_LARGE);
-        s.on_message = b->target.is_relay ? on_echo : on_answer;
-        template_driver(&t, method, argument(&s, method), -1);
+        q = find_question(&s, key);
+        s.on_message = b->target.is_relay ? on_echo : q.fails ? on_error : on_answer;
+        template_driver(&t, q.method, q.text, q.number);
         span = span_begin(b);
         n = n_window == 1 ? run_one(&s, &t, &span) : run(&s, &t, &span, n_window);
-        (void)snprintf(row, sizeof(row), "driver:%s:%u", method, n_window);
+        (void)snprintf(row, sizeof(row), "driver:%s:%u", key, n_window);
         span_report(&span, row, n);
         template_done(&t);
         stream_close(&s);

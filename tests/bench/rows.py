@@ -40,8 +40,8 @@ def calls(name, place, rows, options=()):
     return Group(name, place, options, work, tuple(rows))
 
 
-def driver_row(method, window):
-    return Row(f"driver:{method}:{window}", f"{method} of the bus, {window} in flight",
+def driver_row(method, window, label=None):
+    return Row(f"driver:{method}:{window}", f"{label or method} of the bus, {window} in flight",
                0.3 if window == 16 else None)
 
 
@@ -60,6 +60,13 @@ def memory(key, label, target=None, metric="each"):
 
 DRIVER = [driver_row(method, window) for method in ("GetId", "GetNameOwner", "NameHasOwner")
           for window in (1, 16)]
+DRIVER += [driver_row(method, 16) for method in (
+    "GetConnectionUnixUser", "GetConnectionUnixProcessID", "GetConnectionCredentials", "ListNames",
+    "ListQueuedOwners")]
+DRIVER += [driver_row(method, 16, label) for method, label in (
+    ("RequestName", "RequestName (its owner)"), ("ReleaseName", "ReleaseName (nobody's)"),
+    ("NameHasOwner-none", "NameHasOwner (no)"), ("GetNameOwner-none", "GetNameOwner (error)"),
+    ("AddMatch-wrong", "AddMatch (error)"))]
 FANOUT = [Row(f"fanout:{n}", f"signal to {n}, each", 0.6 if n >= 10 else None)
           for n in (1, 10, 100, 1000)]
 

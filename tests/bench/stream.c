@@ -242,6 +242,19 @@ void incoming_check(const struct incoming *m) {
                 fail("the bus answered %s", name);
 }
 
+void stream_count_answer(struct stream *s, const struct incoming *m) {
+        uint32_t serial = 0;
+
+        if (m->type != TEMPLATE_RETURN && m->type != TEMPLATE_ERROR)
+                return;
+        (void)incoming_field(m, FIELD_REPLY_SERIAL, &serial);
+        errno = 0;
+        if (serial != s->answered + 1)
+                fail("call %u was answered, and not %u", serial, s->answered + 1);
+        s->answered = serial;
+        s->n++;
+}
+
 void stream_answer(struct stream *s, uint32_t serial, struct incoming *ret) {
         uint32_t answered = 0;
 

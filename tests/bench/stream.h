@@ -43,6 +43,7 @@ struct stream {
         const struct target *target;
         char name[32];
         uint32_t serial; /* of the last message that was sent or queued */
+        uint32_t answered; /* the call that stream_count_answer() saw last */
 
         uint8_t *in;
         size_t cap, head, tail;
@@ -79,6 +80,8 @@ void stream_ask(struct stream *s, const char *member, const char *text, long num
 const char *incoming_field(const struct incoming *m, uint8_t code, uint32_t *ret_number);
 /* Ends the process if m is an error. */
 void incoming_check(const struct incoming *m);
+/* Counts m if it is an answer, which must be the next call's after s->answered. */
+void stream_count_answer(struct stream *s, const struct incoming *m);
 
 /* Not blocking. */
 static inline bool stream_has_room(const struct stream *s) {

@@ -89,6 +89,6 @@ def test_conformance_page(_):
     missing = {name for name in files if not os.path.exists(os.path.join(SOURCE, "sbrouter", name))}
     assert len(files) > 10 and not missing, missing
     with open(os.path.join(SOURCE, "sbrouter/driver_methods.c"), encoding="utf-8") as f:
-        methods = re.findall(r'^ +\{BUS, "(\w+)"', f.read(), re.MULTILINE)
+        methods = re.findall(r'^ +\{BUS, TEXT\("(\w+)"\)', f.read(), re.MULTILINE)
     unsaid = [m for m in methods if m.replace("GetConnection", "") not in page and m != "ReloadConfig"]
     assert len(methods) > 15 and not unsaid, unsaid

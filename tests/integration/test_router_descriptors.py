@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Descriptors on sbrouter: passed with their message, to whoever takes them, and never left behind."""
 
+import contextlib
 import os
+import resource
 import socket
 import struct
 
-from rig.router import ERROR, PING, Watched
-from rig.wire import CALL, RETURN, SIGNAL, call, fixed, variant
+from rig.limits import limit
+from rig.processes import wait_for
+from rig.router import BUS, ERROR, PING, Watched
+from rig.wire import CALL, RETURN, SIGNAL, bytes_message, call, fixed, variant
 
 
 def fd_signal(destination, n, indices=0):
@@ -15,11 +19,11 @@ def fd_signal(destination, n, indices=0):
     return fixed(SIGNAL, 50, fields, struct.pack(f"<{indices}I", *range(indices)))
 
 
-def received_fds(c, until):
-    """The descriptors that come with the stream up to those bytes."""
+def received_fds(c, until, n=0):
+    """The descriptors that come with the stream up to those bytes, and at least n of them."""
     found = []
     data = b""
-    while until not in data:
+    while until not in data or len(found) < n:
         got, fds, flags, _ = socket.recv_fds(c.socket, 65536, 64)
         assert got and not flags & socket.MSG_CTRUNC
         data += got
@@ -98,18 +102,143 @@ def test_fd_to_one_without(env):
 
 
 def test_fd_flood(env):
-    """as many descriptors as the bus may have, many times over: none is kept"""
+    """thousands of descriptors, read as they come: none is refused, and none is kept"""
     bus = Watched(env)
     sender, receiver = bus.client(fds=True), bus.client(fds=True)
+    r, w = os.pipe()
+    for i in range(600):
+        socket.send_fds(sender.socket, [fd_signal(receiver.name, 16)], [w] * 16)
+        for fd in received_fds(receiver, b"Fds"):
+            os.close(fd)
+        if i % 100 == 0:
+            assert bus.witness.alive()
+    os.close(w)
+    assert os.read(r, 1) == b""
+    os.close(r)
+
+
+def send_fd_calls(sender, receiver, n, fds, count=1, serial=1000):
+    """count calls with n descriptors each; the errors that come back at once."""
+    fields = [(1, b"o", b"/"), (2, b"s", b"t.T"), (3, b"s", b"Fds"),
+              (6, b"s", receiver.name.encode()), (9, b"u", n)]
+    for i in range(count):
+        socket.send_fds(sender.socket, [fixed(CALL, serial + i, fields)], fds * n)
+    sender.send(call("/", BUS + ".Peer", "Ping", serial=serial + count))
+    found = []
+    while (m := sender.message()).get_reply_serial() != serial + count:
+        if m.get_error_name():
+            assert serial <= m.get_reply_serial() < serial + count
+            found.append(m.get_error_name())
+    return found
+
+
+def held_fds(bus, clients, key):
+    """How many descriptors the router has open for them."""
+    return sum(bus.witness.ask("GetConnectionStats", variant("(s)", c.name),
+                               interface=BUS + ".Debug.Stats")[0][key] for c in clients)
+
+
+FULL = ERROR + "LimitsExceeded"
+
+
+def test_fd_hoarder(env):
+    """one who reads no descriptors gets his share of them; who has read them gets more"""
+    bus = Watched(env)
+    sender, hoarder = bus.client(fds=True), bus.client(fds=True)
+    each = limit(env, "MESSAGE_FDS")
+    share = limit(env, "BUS_FDS") // 4
     with open("/dev/null", "rb") as null:
-        for i in range(600):
-            socket.send_fds(sender.socket, [fd_signal(receiver.name, 16)], [null.fileno()] * 16)
-            for fd in received_fds(receiver, b"Fds"):
-                os.close(fd)
-            if i % 100 == 0:
-                assert bus.witness.alive()
-        # Not read at all: the queue's limit holds, and nobody is closed.
-        for _ in range(100):
-            socket.send_fds(sender.socket, [fd_signal(receiver.name, 16)], [null.fileno()] * 16)
-        assert sender.alive() and bus.witness.alive()
-        assert bus.witness.ask("NameHasOwner", variant("(s)", receiver.name)) == (True,)
+        fds = [null.fileno()]
+        assert send_fd_calls(sender, hoarder, each, fds, 100) == [FULL] * (100 - share // each)
+        for fd in received_fds(hoarder, b"Fds", share):  # nothing tells the router of it
+            os.close(fd)
+        assert not send_fd_calls(sender, hoarder, each, fds, 1, 5000)
+    assert hoarder.alive() and bus.witness.alive() and sender.alive()
+
+
+def test_fd_of_all(env):
+    """as many as the bus may have, unread by many: each gets less than the one before, and nobody is closed"""
+    bus = Watched(env)
+    sender, innocent = bus.client(fds=True), bus.client(fds=True)
+    n, each, queue = limit(env, "BUS_FDS"), limit(env, "MESSAGE_FDS"), limit(env, "QUEUE_FDS")
+    hanging = [bus.client(fds=True) for _ in range(66)]
+    with open("/dev/null", "rb") as null:
+        fds = [null.fileno()]
+        for i, c in enumerate(hanging):
+            sender.send(bytes_message(1 << 20, c.name))  # so that all of it waits in the router
+            errors = send_fd_calls(sender, c, each, fds, 5, 1000 + 10 * i)
+            assert set(errors) == {FULL} and len(errors) >= 5 - queue // each, (i, errors)
+            if i == n // queue:  # who has none yet gets a whole message's, with so many hanging
+                assert not send_fd_calls(innocent, sender, each, fds)
+        held = held_fds(bus, hanging, "OutgoingFDs")
+        assert n - 2 * each < held <= n, held
+        assert send_fd_calls(innocent, bus.client(fds=True), each, fds, 1, 3000) == [FULL]
+    assert innocent.alive() and sender.alive() and bus.witness.alive()
+    names = bus.witness.ask("ListNames")[0]
+    assert all(c.name in names for c in hanging)
+
+
+def test_fd_unfinished(env):
+    """descriptors of messages that are never finished: who holds the most goes, who has sent few stays"""
+    bus = Watched(env)
+    n, each = limit(env, "PARTIAL_FDS"), limit(env, "MESSAGE_FDS")
+    innocent = bus.client(fds=True)
+    data = fd_signal(bus.witness.name, 1)
+    with open("/dev/null", "rb") as null:
+        fds = [null.fileno()]
+        socket.send_fds(innocent.socket, [data[:20]], fds)
+        holders = [bus.client(fds=True) for _ in range(2 * n // each)]
+        for c in holders:
+            socket.send_fds(c.socket, [fd_signal(bus.witness.name, each)[:20]], fds * each)
+            assert bus.witness.alive()
+    names = bus.witness.ask("ListNames")[0]
+    left = [c for c in holders if c.name in names]
+    assert n - each < held_fds(bus, [innocent, *left], "IncomingFDs") <= n
+    innocent.send(data[20:])
+    assert innocent.alive() and "descriptors of unfinished messages" in bus.router.log()
+
+
+@contextlib.contextmanager
+def most_open_files():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def fill_kernel(n, fds):
+    """More than n descriptors of this user that were sent and not received; what holds them."""
+    pairs = []
+    while len(pairs) * 16 * 16 <= n:
+        pairs.append(socket.socketpair())
+        for _ in range(16):
+            socket.send_fds(pairs[-1][0], [b"x"], fds * 16)
+    return pairs
+
+
+def test_fd_kernel_full(env):
+    """the kernel takes no more of this user: such a message is lost, its caller learns it, nobody is closed"""
+    bus = Watched(env)
+    sender, receiver = bus.client(fds=True), bus.client(fds=True)
+    with open("/dev/null", "rb") as null, most_open_files():
+        fds = [null.fileno()]
+        pairs = fill_kernel(limit(env, "ROUTER_FDS"), fds)
+        sender.send(call("/", "t.T", "Before", destination=receiver.name, serial=6))
+        assert send_fd_calls(sender, receiver, 1, fds, 2) == [FULL] * 2
+        sender.send(call("/", "t.T", "After", destination=receiver.name, serial=9))
+        # And an answer that is lost: there the error is in its place.
+        serial = receiver.next_serial()
+        receiver.send(call("/", "t.T", "M", destination=sender.name, serial=serial))
+        while sender.message().get_member() != "M":
+            pass
+        answer = [(5, b"u", serial), (6, b"s", receiver.name.encode()), (9, b"u", 1)]
+        socket.send_fds(sender.socket, [fixed(RETURN, 62, answer)], fds)
+        members = []
+        while (m := receiver.message()).get_reply_serial() != serial:
+            members.append(m.get_member())
+        assert m.get_error_name() == FULL and members[-2:] == ["Before", "After"], members
+        assert receiver.alive() and bus.witness.alive() and "too many descriptors" in bus.router.log()
+        for pair in pairs:
+            for s in pair:
+                s.close()
+        wait_for("room", lambda: not send_fd_calls(sender, receiver, 1, fds))

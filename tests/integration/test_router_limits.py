@@ -4,6 +4,8 @@
 import ast
 import glob
 import os
+import re
+import resource
 import signal as sig
 import socket
 import struct
@@ -22,7 +24,7 @@ NEED_A_VM = {"VSOCK_BUFFER", "VSOCK_BUFFER_MAX", "PROBE_SECONDS"}
 
 
 def test_every_limit(env):
-    """each limit of the router is named by a test that reaches it"""
+    """each limit of the router is named by a test that reaches it, and by the code that keeps it"""
     reached = set()
     for path in glob.glob(os.path.join(env.source, "tests", "integration", "test_router*.py")):
         with open(path, encoding="utf-8") as f:
@@ -33,6 +35,12 @@ def test_every_limit(env):
     assert len(ours) > 25, ours
     assert not ours - reached - NEED_A_VM, ours - reached - NEED_A_VM
     assert not NEED_A_VM & reached
+    kept = set()
+    for path in glob.glob(os.path.join(env.source, "sbrouter", "*.c")) + \
+            glob.glob(os.path.join(env.source, "common", "*.c")):
+        with open(path, encoding="utf-8") as f:
+            kept.update(re.findall(r"\bLIMIT_(\w+)", f.read()))
+    assert not ours - kept, ours - kept
 
 
 def takes(bus, data, what, **arguments):
@@ -438,8 +446,43 @@ def test_router_fds(env):
         rows = {line[:26].strip(): line[26:].split()[:2] for line in f}
     n = str(limit(env, "ROUTER_FDS"))
     assert rows["Max open files"] == [n, n], rows["Max open files"]
-    assert int(n) > limit(env, "CONNECTIONS") + 2 * limit(env, "HALF_OPEN") + \
-        16 * limit(env, "QUEUE_FDS")
+    assert int(n) > limit(env, "STANDALONE_CONNECTIONS") + 2 * limit(env, "HALF_OPEN") + \
+        limit(env, "BUS_FDS") + limit(env, "PARTIAL_FDS") + limit(env, "MESSAGE_FDS")
+
+
+def test_out_of_fds(env):
+    """no descriptor is left for a connection: those that there are go on, and the others get theirs later"""
+    bus = Watched(env)
+    pid, n = bus.router.process.pid, 24
+    hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (n, hard))
+    late = [bus.client(authenticate=False) for _ in range(n)]  # the kernel takes them, for a while
+    wait_for("the end", lambda: "out of file descriptors" in bus.router.log())
+    assert bus.witness.alive()
+    waiting = late[-1]
+    waiting.send(b"\0AUTH EXTERNAL 30\r\n")
+    for c in late[:n // 2]:
+        c.close()
+    assert waiting.line().startswith(b"OK") and bus.witness.alive()
+    # It does not try all the time: that would be a line each, as many as there may be.
+    assert bus.router.log().count("out of file descriptors") < 10
+
+
+def test_log_lines(env):
+    """a flood of connections that are closed: some lines a second, and the number of those that were dropped"""
+    bus = Watched(env)
+    n = 6 * limit(env, "LOG_LINES_SECOND")
+    clients = [bus.client() for _ in range(n)]
+    os.kill(bus.router.process.pid, sig.SIGSTOP)
+    for c in clients:
+        c.send(b"nonsense" * 2)
+    os.kill(bus.router.process.pid, sig.SIGCONT)
+    assert all(c.is_cut_off() for c in clients)
+    while not (said := re.findall(r"(\d+) more lines about conn", bus.router.log())):
+        bus.cut_off(b"nonsense" * 2, "in another second")
+        n += 1
+    dropped = sum(map(int, said))
+    assert dropped > 0 and dropped + bus.router.log().count(" closed: ") == n, (dropped, n)
 
 
 def test_held_calls(env):

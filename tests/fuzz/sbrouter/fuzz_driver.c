@@ -21,7 +21,7 @@ static const struct driver_method *pick_method(uint8_t byte) {
         size_t n = 0;
 
         /* Not BecomeMonitor, the last: a monitor hears each of its answers twice. */
-        while (driver_methods[n].interface && driver_methods[n].fn != driver_become_monitor)
+        while (driver_methods[n].interface.s && driver_methods[n].fn != driver_become_monitor)
                 n++;
         return &driver_methods[byte % n];
 }
@@ -71,8 +71,8 @@ static bool call_driver(struct bus *b, const uint8_t *data, const uint8_t *end) 
         write_arguments(&body, method->in, data + 1, end);
         wire_begin(&w, false, MESSAGE_CALL, 0);
         wire_text(&w, MESSAGE_FIELD_PATH, "o", DRIVER_PATH);
-        wire_text(&w, MESSAGE_FIELD_INTERFACE, "s", method->interface);
-        wire_text(&w, MESSAGE_FIELD_MEMBER, "s", method->member);
+        wire_text(&w, MESSAGE_FIELD_INTERFACE, "s", method->interface.s);
+        wire_text(&w, MESSAGE_FIELD_MEMBER, "s", method->member.s);
         wire_text(&w, MESSAGE_FIELD_DESTINATION, "s", DRIVER_NAME);
         if (method->in[0])
                 wire_text(&w, MESSAGE_FIELD_SIGNATURE, "g", method->in);

@@ -394,6 +394,8 @@ static void test_args(void) {
         check_arg(&args, UINT32_MAX, 0, NULL);
         body_args_init(&args, "", 0, NULL, 0, false);
         check_arg(&args, 0, 0, NULL);
+        body_args_init(&args, "yu", 2, "\7\0\0\0\0\1\2\3", 8, true);
+        CHECK_EQ_INT(body_args_get(&args, 1)->n, 0x010203);
 }
 
 static void test_many_args(void) {

@@ -3,6 +3,7 @@
 #include "sbrouter/driver_write.h"
 
 #include <dbus/dbus.h>
+#include <stdlib.h>
 
 #include "sbrouter/message.h"
 #include "tests/test.h"
@@ -10,16 +11,21 @@
 #define SENDER "org.freedesktop.DBus"
 
 static DBusMessage *read_by_libdbus(const struct driver_words *w) {
-        uint8_t out[DRIVER_WRITE_MAX];
-        size_t n = driver_write(w, out);
+        size_t size = driver_write_max(w), n;
+        uint8_t *out = malloc(size); /* so that a sanitizer sees a byte too many */
         struct message m;
         DBusMessage *read;
 
+        CHECK(out);
+        if (!out)
+                return NULL;
+        n = driver_write(w, out, size);
         CHECK_EQ_INT(message_parse(out, n, &m), 0);
         CHECK_EQ_INT(m.frame.n, n);
         CHECK_EQ_INT(message_check_body(&m), 0);
         read = dbus_message_demarshal((const char *)out, (int)n, NULL);
         CHECK(read);
+        free(out);
         return read;
 }
 
@@ -28,7 +34,7 @@ static void check_texts(DBusMessage *m, const struct driver_words *w) {
         DBusMessageIter it;
         bool more = dbus_message_iter_init(m, &it);
 
-        for (size_t i = 0; i < DRIVER_WRITE_TEXTS && w->texts[i]; i++) {
+        for (size_t i = 0; i < w->n; i++) {
                 const char *s = NULL;
 
                 CHECK(more);
@@ -50,7 +56,9 @@ static void test_return(void) {
                         .reply_serial = UINT32_MAX,
                         .destination = i % 2 ? ":1.42" : NULL,
                         .sender = SENDER,
-                        .texts = {texts[i]},
+                        .signature = texts[i] ? "s" : "",
+                        .texts = &texts[i],
+                        .n = texts[i] ? 1 : 0,
                 };
                 DBusMessage *m = read_by_libdbus(&w);
 
@@ -67,24 +75,25 @@ static void test_return(void) {
 
 static void test_number(void) {
         static const struct {
-                char type;
+                const char *type;
                 uint32_t value;
-        } numbers[] = {{'u', 0}, {'u', UINT32_MAX}, {'b', 0}, {'b', 1}};
+        } numbers[] = {{"u", 0}, {"u", UINT32_MAX}, {"b", 0}, {"b", 1}};
 
         for (size_t i = 0; i < ELEMENTSOF(numbers); i++) {
                 struct driver_words w = {
                         .type = MESSAGE_RETURN,
                         .serial = 1,
                         .reply_serial = 2,
-                        .number = &numbers[i].value,
-                        .number_type = numbers[i].type,
+                        .signature = numbers[i].type,
+                        .numbers = &numbers[i].value,
+                        .n = 1,
                 };
                 DBusMessage *m = read_by_libdbus(&w);
                 DBusMessageIter it;
                 uint32_t got = 99;
 
                 CHECK(dbus_message_iter_init(m, &it));
-                CHECK_EQ_INT(dbus_message_iter_get_arg_type(&it), numbers[i].type);
+                CHECK_EQ_INT(dbus_message_iter_get_arg_type(&it), numbers[i].type[0]);
                 dbus_message_iter_get_basic(&it, &got);
                 CHECK_EQ_INT(got, numbers[i].value);
                 CHECK(!dbus_message_iter_next(&it));
@@ -97,11 +106,14 @@ static void test_signal(void) {
         char name[256] = "a.";
 
         for (size_t n = 2; n < sizeof(name) - 1; n++) {
+                const char *const texts[] = {name, n % 3 ? name : "", ":1.18446744073709551615"};
                 struct driver_words w = {
                         .type = MESSAGE_SIGNAL,
                         .serial = (uint32_t)n,
                         .member = n % 2 ? "NameOwnerChanged" : "NameLost",
-                        .texts = {name, n % 3 ? name : "", ":1.18446744073709551615"},
+                        .signature = "sss",
+                        .texts = texts,
+                        .n = 3,
                 };
                 DBusMessage *m;
 
@@ -117,26 +129,127 @@ static void test_signal(void) {
         }
 }
 
-/* All that the format takes at once: the buffer is for this. */
+/* The longest signal there is fits into the buffer that is for signals. */
 static void test_longest(void) {
         char name[256];
+        const char *const texts[] = {name, name, ":1.18446744073709551615"};
         struct driver_words w = {
                 .type = MESSAGE_SIGNAL,
                 .serial = 1,
                 .member = name,
-                .destination = name,
+                .destination = ":1.18446744073709551615",
                 .sender = SENDER,
-                .texts = {name, name, ":1.18446744073709551615"},
+                .signature = "sss",
+                .texts = texts,
+                .n = 3,
         };
         DBusMessage *m;
 
         memset(name, 'x', 255);
         name[255] = 0;
-        w.destination = ":1.18446744073709551615";
         m = read_by_libdbus(&w);
         check_texts(m, &w);
+        CHECK(driver_write_max(&w) <= DRIVER_WRITE_SIGNAL);
         dbus_message_unref(m);
 }
 
+static void test_error(void) {
+        char text[600] = "";
+
+        for (size_t n = 0; n < sizeof(text) - 1; n++) {
+                const char *texts[] = {text};
+                struct driver_words w = {
+                        .type = MESSAGE_ERROR,
+                        .serial = 3,
+                        .reply_serial = 4,
+                        .error = DBUS_ERROR_LIMITS_EXCEEDED,
+                        .destination = ":1.1",
+                        .sender = SENDER,
+                        .signature = "s",
+                        .texts = texts,
+                        .n = 1,
+                };
+                DBusMessage *m;
+
+                text[n] = 'x';
+                m = read_by_libdbus(&w);
+                CHECK(dbus_message_is_error(m, DBUS_ERROR_LIMITS_EXCEEDED));
+                CHECK_EQ_INT(dbus_message_get_reply_serial(m), 4);
+                check_texts(m, &w);
+                dbus_message_unref(m);
+        }
+}
+
+#define MANY 300u
+
+static void test_array(void) {
+        static char names[MANY][MANY + 1];
+        const char *texts[MANY];
+
+        for (size_t n = 0; n < MANY; n++) {
+                struct driver_words w = {
+                        .type = MESSAGE_RETURN,
+                        .serial = 1,
+                        .reply_serial = 2,
+                        .signature = "as",
+                        .texts = texts,
+                        .n = n,
+                };
+                DBusMessage *m = read_by_libdbus(&w);
+                char **got = NULL;
+                int n_got = -1;
+
+                CHECK(dbus_message_get_args(m, NULL, DBUS_TYPE_ARRAY, DBUS_TYPE_STRING, &got,
+                                            &n_got, DBUS_TYPE_INVALID));
+                CHECK_EQ_INT(n_got, n);
+                for (int i = 0; i < n_got; i++)
+                        CHECK_EQ_STR(got[i], texts[i]);
+                dbus_free_string_array(got);
+                dbus_message_unref(m);
+                memset(names[n], 'y', n);
+                texts[n] = names[n];
+        }
+}
+
+static void test_dictionary(void) {
+        static const char *const keys[] = {"UnixUserID", "ProcessID", "", "abc"};
+        static const uint32_t values[] = {0, UINT32_MAX, 7, 8};
+
+        for (size_t n = 0; n <= ELEMENTSOF(keys); n++) {
+                struct driver_words w = {
+                        .type = MESSAGE_RETURN,
+                        .serial = 1,
+                        .reply_serial = 2,
+                        .signature = "a{sv}",
+                        .texts = keys,
+                        .numbers = values,
+                        .n = n,
+                };
+                DBusMessage *m = read_by_libdbus(&w);
+                DBusMessageIter it, dict, entry, variant;
+
+                CHECK(dbus_message_iter_init(m, &it));
+                dbus_message_iter_recurse(&it, &dict);
+                for (size_t i = 0; i < n; i++, (void)dbus_message_iter_next(&dict)) {
+                        const char *key = NULL;
+                        uint32_t value = 1;
+
+                        CHECK_EQ_INT(dbus_message_iter_get_arg_type(&dict), DBUS_TYPE_DICT_ENTRY);
+                        dbus_message_iter_recurse(&dict, &entry);
+                        dbus_message_iter_get_basic(&entry, &key);
+                        CHECK_EQ_STR(key, keys[i]);
+                        CHECK(dbus_message_iter_next(&entry));
+                        dbus_message_iter_recurse(&entry, &variant);
+                        CHECK_EQ_INT(dbus_message_iter_get_arg_type(&variant), DBUS_TYPE_UINT32);
+                        dbus_message_iter_get_basic(&variant, &value);
+                        CHECK_EQ_INT(value, values[i]);
+                }
+                CHECK_EQ_INT(dbus_message_iter_get_arg_type(&dict), DBUS_TYPE_INVALID);
+                dbus_message_unref(m);
+        }
+}
+
 TEST_MAIN({"answers with a text, or without", test_return}, {"answers with a number", test_number},
-          {"signals, of every length", test_signal}, {"the longest", test_longest})
+          {"signals, of every length", test_signal}, {"the longest", test_longest},
+          {"errors, with a text of every length", test_error},
+          {"arrays of 0 to 299 strings", test_array}, {"dictionaries of numbers", test_dictionary})

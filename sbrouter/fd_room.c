@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbrouter/fd_room.h"
+
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+
+#include "common/limits.h"
+#include "sbrouter/router.h"
+
+/* A message in the receiver's socket takes more than this of what SO_MEMINFO tells, however short.
+ */
+#define LEAST_IN_SOCKET 512u
+
+/* At most so many messages are in c's socket, unread: the kernel tells how much memory they take. */
+static unsigned count_unread_messages(const struct connection *c) {
+        uint32_t info[SK_MEMINFO_VARS] = {0};
+        socklen_t n = sizeof(info);
+
+        if (getsockopt(c->source.fd, SOL_SOCKET, SO_MEMINFO, info, &n) < 0)
+                return UINT32_MAX;
+        if (info[SK_MEMINFO_WMEM_ALLOC] == 0)
+                return 0;
+        return info[SK_MEMINFO_WMEM_ALLOC] / LEAST_IN_SOCKET + 1;
+}
+
+/* Takes off what c has received by now: no message tells us, the kernel has to be asked. */
+static void recount(struct connection *c) {
+        unsigned most;
+
+        if (c->out.n_sent_fds == 0)
+                return;
+        if (__builtin_mul_overflow(count_unread_messages(c), c->out.most_sent_fds, &most))
+                return;
+        if (most < c->out.n_sent_fds)
+                queue_received(&c->out, &c->router->pool, most);
+}
+
+/* The others of the bus, at most once a turn. */
+static void recount_all(struct router *r) {
+        if (r->recounted == r->loop.turn)
+                return;
+        r->recounted = r->loop.turn;
+        LIST_FOREACH(link, &r->connections)
+                recount(LIST_OWNER(link, struct connection, link));
+}
+
+/* What is left by all others is for four of the kind. */
+static bool has_share(const struct connection *c, unsigned n) {
+        unsigned own = c->out.n_fds + c->out.n_sent_fds, others = c->router->pool.n_fds - own;
+        unsigned left = others < LIMIT_BUS_FDS ? LIMIT_BUS_FDS - others : 0;
+
+        return own + n <= (own == 0 ? left : left / 4);
+}
+
+bool fd_room_for(struct connection *c, unsigned n) {
+        if (c->out.n_fds + n > LIMIT_QUEUE_FDS)
+                return false;
+        if (has_share(c, n))
+                return true;
+        recount(c);
+        if (!has_share(c, n))
+                recount_all(c->router);
+        return has_share(c, n);
+}
+
+void fd_room_enforce(struct connection *c) {
+        struct router *r = c->router;
+        struct connection *most = c;
+
+        if (r->n_partial_fds <= LIMIT_PARTIAL_FDS)
+                return;
+        LIST_FOREACH(link, &r->connections) {
+                struct connection *other = LIST_OWNER(link, struct connection, link);
+
+                if (other->listener && other->n_fds > most->n_fds)
+                        most = other;
+        }
+        connection_breach(most, "it holds the most of too many descriptors of unfinished messages");
+}
