@@ -17,10 +17,11 @@ enum {
         ADD_DIRECTORY = 8,
 };
 
-static void on_inlet_breach(void *userdata, const char *why) {
+static void on_inlet_breach(void *userdata, int error, const char *why) {
         struct documents *d = userdata;
 
-        log_error("the private bus has sent %s", why);
+        log_error(error ? "cannot read on from the private bus: %s"
+                        : "the private bus has sent %s", why);
         d->on_breach(d->userdata);
 }
 

@@ -121,10 +121,10 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         return 1;
 }
 
-static void on_inlet_breach(void *userdata, const char *why) {
+static void on_inlet_breach(void *userdata, int error, const char *why) {
         struct gate *g = userdata;
 
-        log_error("gate: sbportal has sent %s", why);
+        log_error(error ? "gate: cannot read on: %s" : "gate: sbportal has sent %s", why);
         g->on_breach(g->userdata);
 }
 

@@ -159,6 +159,7 @@ static int spawn(struct supervisor *s, struct proc *p, const struct proc_row *ro
                 .capabilities = row->capabilities,
                 .profile = row->in_documents_ns ? &daemon_profile : NULL,
                 .waived = s->config.waived,
+                .files = &s->files,
         };
         int r = child_log_open(&p->log, s->event, row->name, &log_fd);
 
