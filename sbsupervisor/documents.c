@@ -22,7 +22,7 @@ static void on_inlet_breach(void *userdata, int error, const char *why) {
 
         log_error(error ? "cannot read on from the private bus: %s"
                         : "the private bus has sent %s", why);
-        d->on_breach(d->userdata);
+        d->on_breach(d->userdata, true);
 }
 
 static int on_disconnected(sd_bus_message *m _unused_, void *userdata,
@@ -30,7 +30,7 @@ static int on_disconnected(sd_bus_message *m _unused_, void *userdata,
         struct documents *d = userdata;
 
         log_error("the private bus has hung up");
-        d->on_breach(d->userdata);
+        d->on_breach(d->userdata, false);
         return 0;
 }
 

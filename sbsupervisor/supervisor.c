@@ -332,10 +332,10 @@ static void on_host_disconnected(void *userdata) {
         supervisor_fail(userdata);
 }
 
-static void on_private_bus_breach(void *userdata) {
+static void on_private_bus_breach(void *userdata, bool said) {
         struct supervisor *s = userdata;
 
-        proc_breach(&s->procs[PROC_PRIVATE_ROUTER], NULL); /* what it was has been said */
+        proc_breach(&s->procs[PROC_PRIVATE_ROUTER], NULL, said);
 }
 
 /* After each turn of the loop: what "systemctl status" shows follows what was granted. */

@@ -125,6 +125,7 @@ def test_ipc_flood(env):
         except (BrokenPipeError, ConnectionResetError):
             pass
         ended(rogue, f"{who}: {BROKE}")
+        assert "was killed" not in rogue.sidebus.log(), rogue.sidebus.log()  # that is said once
         env.hostile(boundaries.IPC, sent)
 
 
