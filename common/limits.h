@@ -56,6 +56,7 @@
 #define LIMIT_SESSIONS_CLIENT 8u     /* portal sessions of one guest client: one of each kind, and room */
 #define LIMIT_SESSIONS_VM     32u    /* of all of them */
 #define LIMIT_PORTAL_FDS      1152u  /* RLIMIT_NOFILE of sbportal: LIMIT_MESSAGE_FDS of LIMIT_REQUESTS_VM calls that the gate has not read, and room */
+#define LIMIT_SUPERVISOR_FDS (2u * LIMIT_REQUESTS_VM * LIMIT_MESSAGE_FDS + 512u) /* RLIMIT_NOFILE of sbsupervisor: all of LIMIT_REQUESTS_VM calls, each once more in what goes on of it, and room */
 #define LIMIT_NOTIFICATIONS_CLIENT 30u /* a minute, and at once, of one guest client: a chat in full swing */
 #define LIMIT_NOTIFICATIONS_VM     60u /* of all of them: more nobody reads */
 #define LIMIT_PRESSES             8u  /* of buttons at once: a person presses one after the other; */

@@ -17,11 +17,12 @@ enum {
         ADD_DIRECTORY = 8,
 };
 
-static void on_inlet_breach(void *userdata, const char *why) {
+static void on_inlet_breach(void *userdata, int error, const char *why) {
         struct documents *d = userdata;
 
-        log_error("the private bus has sent %s", why);
-        d->on_breach(d->userdata);
+        log_error(error ? "cannot read on from the private bus: %s"
+                        : "the private bus has sent %s", why);
+        d->on_breach(d->userdata, true);
 }
 
 static int on_disconnected(sd_bus_message *m _unused_, void *userdata,
@@ -29,7 +30,7 @@ static int on_disconnected(sd_bus_message *m _unused_, void *userdata,
         struct documents *d = userdata;
 
         log_error("the private bus has hung up");
-        d->on_breach(d->userdata);
+        d->on_breach(d->userdata, false);
         return 0;
 }
 

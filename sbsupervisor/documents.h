@@ -26,7 +26,7 @@ struct documents {
         struct roots roots;
         char *share; /* what the guest sees, as we reach it; NULL until it is mounted */
         unsigned n_granted, n_foreign;     /* of this run: for STATUS= */
-        void (*on_breach)(void *userdata); /* the private bus does not keep to its form */
+        void (*on_breach)(void *userdata, bool said); /* the private bus does not keep to its form */
         void *userdata;
 };
 

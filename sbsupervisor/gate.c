@@ -107,7 +107,7 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         if (sd_bus_message_is_signal(m, "org.freedesktop.DBus.Local", "Disconnected") ||
             is_clogged(g)) {
                 log_error("gate: sbportal has closed it, or does not read its answers");
-                g->on_breach(g->userdata);
+                g->on_breach(g->userdata, false);
                 return 1;
         }
         if (sd_bus_message_get_type(m, &type) < 0 || type != SD_BUS_MESSAGE_METHOD_CALL)
@@ -121,11 +121,11 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         return 1;
 }
 
-static void on_inlet_breach(void *userdata, const char *why) {
+static void on_inlet_breach(void *userdata, int error, const char *why) {
         struct gate *g = userdata;
 
-        log_error("gate: sbportal has sent %s", why);
-        g->on_breach(g->userdata);
+        log_error(error ? "gate: cannot read on: %s" : "gate: sbportal has sent %s", why);
+        g->on_breach(g->userdata, true);
 }
 
 int gate_open(struct gate *g, sd_event *event, int take_fd, const struct gate_world *world) {
@@ -183,7 +183,7 @@ static int on_portal_signal(struct gate *g, sd_bus_message *m) {
         if (strcmp(sd_bus_message_get_path(m), PORTAL_PATH) != 0)
                 return 0;
         if (is_clogged(g)) {
-                g->on_breach(g->userdata);
+                g->on_breach(g->userdata, false);
                 return 0;
         }
         if (asks_signal(g->asks, m))

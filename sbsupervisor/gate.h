@@ -41,7 +41,7 @@ struct gate {
         struct spool spool;
         unsigned n_forwarded;              /* calls under way that are no requests */
         struct log_budget budget;          /* of lines that sbportal, so the guest, can cause */
-        void (*on_breach)(void *userdata); /* sbportal is gone, or does not keep to the gate */
+        void (*on_breach)(void *userdata, bool said); /* sbportal is gone, or does not keep to the gate; said: that is in the log */
         void *userdata;
 };
 

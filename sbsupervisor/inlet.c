@@ -31,10 +31,14 @@ static void stop_reading(struct inlet *i) {
         i->idle = sd_event_source_disable_unref(i->idle);
 }
 
-static int breach(struct inlet *i, const char *why) {
+static int end_reading(struct inlet *i, int error, const char *why) {
         stop_reading(i);
-        i->on_breach(i->userdata, why);
+        i->on_breach(i->userdata, error, why);
         return INLET_E_BREACH;
+}
+
+static int breach(struct inlet *i, const char *why) {
+        return end_reading(i, 0, why);
 }
 
 /* --- to sd-bus ------------------------------------------------------------------------------- */
@@ -100,7 +104,16 @@ static int pass_on(struct inlet *i) {
 
 /* --- from the peer --------------------------------------------------------------------------- */
 
-/* The kernel gives no more than there is room for, and says so when there were more. */
+static bool has_room(const struct inlet *i) {
+        _cleanup_close_ int fd = fcntl(i->from, F_DUPFD_CLOEXEC, 3);
+
+        return fd >= 0;
+}
+
+/*
+ * The kernel gives no more than there is room for, be it in the message or in this process, and
+ * says so when there were more.
+ */
 static int take_fds(struct inlet *i, struct msghdr *mh) {
         for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
                 size_t k = cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS
@@ -119,6 +132,9 @@ static int take_fds(struct inlet *i, struct msghdr *mh) {
                         }
                 }
         }
+        if ((mh->msg_flags & MSG_CTRUNC) && !has_room(i))
+                return end_reading(i, -EMFILE,
+                                   "no descriptor is left: set LimitNOFILE= of the unit higher");
         if (mh->msg_flags & MSG_CTRUNC)
                 return breach(i, "a message with more descriptors than one may have");
         return i->n_fds > 0 && !i->takes_fds ? breach(i, "a descriptor, where none belongs") : 0;
@@ -220,7 +236,7 @@ static int settle(struct inlet *i, int r) {
         if (r >= 0 && i->writable)
                 r = sd_event_source_set_enabled(i->writable, is_full ? SD_EVENT_ON : SD_EVENT_OFF);
         if (r < 0)
-                (void)breach(i, strerror(-r));
+                (void)end_reading(i, r, strerror(-r));
         return 0;
 }
 

@@ -21,8 +21,11 @@
 #define INLET_FROM_CLIENT "\r\nBEGIN\r\n"
 #define INLET_FROM_SERVER "\r\nAGREE_UNIX_FD\r\n"
 
-/* The peer broke the form, or we cannot go on; nothing more of it is read. */
-typedef void (*inlet_breach_t)(void *userdata, const char *why);
+/*
+ * The peer broke the form: it has sent why.  Or error, a negative errno, and we cannot go on.
+ * Nothing more of it is read.
+ */
+typedef void (*inlet_breach_t)(void *userdata, int error, const char *why);
 
 /* What has been passed on, and has to arrive before the next is read. */
 enum inlet_awaits {

@@ -232,10 +232,10 @@ static int started_vm_router(struct supervisor *s) {
         return r > 0 ? -EPIPE : r;
 }
 
-static void on_gate_breach(void *userdata) {
+static void on_gate_breach(void *userdata, bool said) {
         struct supervisor *s = userdata;
 
-        proc_breach(&s->procs[PROC_PORTAL], NULL); /* the gate has said what it was */
+        proc_breach(&s->procs[PROC_PORTAL], NULL, said);
 }
 
 static int started_portal(struct supervisor *s) {

@@ -44,6 +44,7 @@ struct privop_namespaces {
 
 void privop_namespaces_close(struct privop_namespaces *ns);
 
+struct rlimit;
 struct sandbox_profile;
 
 struct privop_spawn {
@@ -58,6 +59,7 @@ struct privop_spawn {
         uint64_t capabilities;  /* of those namespaces, kept over the exec; no other can be had */
         const struct sandbox_profile *profile; /* of a program that has none itself; NULL: none */
         unsigned waived;        /* of its layers */
+        const struct rlimit *files; /* its RLIMIT_NOFILE; NULL: ours */
 };
 
 /*

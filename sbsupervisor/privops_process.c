@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -142,6 +143,8 @@ _noreturn_ static void child(const struct privop_spawn *s, const struct parent *
         /* It died before the line above.  Who is apart sees no parent; its channel tells it. */
         if (r == 0 && !s->apart && getppid() != parent->pid)
                 _exit(EXIT_FAILURE);
+        if (r == 0 && s->files && setrlimit(RLIMIT_NOFILE, s->files) < 0)
+                r = -errno;
         if (r == 0 && s->profile)
                 r = sandbox_impose(s->profile, s->waived);
         if (r == 0) {

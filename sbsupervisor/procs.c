@@ -28,6 +28,11 @@
 #define KILLED_MS        5000 /* the kernel needs no time for it, but where it waits itself */
 #define SHORT_SERVICES   8u        /* VMMs in a row that may leave so soon; then it has none */
 
+/* What we killed it for was the line about it. */
+static bool is_reported(const struct proc *p, const siginfo_t *si) {
+        return p->breached && si->si_code == CLD_KILLED && si->si_status == SIGKILL;
+}
+
 /* The one line about it; then: what follows of it, or "". */
 static void report_exit(const struct proc_row *row, const siginfo_t *si, const char *then) {
         if (si->si_code == CLD_EXITED)
@@ -82,7 +87,8 @@ static int on_exit_of(sd_event_source *source _unused_, const siginfo_t *si, voi
                 (void)snprintf(then, sizeof(then), "; it is started again in %u.%u s",
                                (unsigned)(delay / 1000000), (unsigned)(delay % 1000000 / 100000));
         }
-        report_exit(row, si, then);
+        if (!is_reported(p, si))
+                report_exit(row, si, then);
         proc_forget(p);
         if (row->on_death == PROC_DEATH_STOP) {
                 supervisor_fail(s);
@@ -100,8 +106,10 @@ static void send_signal(const struct proc *p, int sig) {
         (void)syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
 }
 
-void proc_breach(struct proc *p, const char *why) {
-        log_line(why ? LOG_ERR : LOG_DEBUG, "%s: %s", proc_rows[p->id].name, why ?: "it hung up");
+void proc_breach(struct proc *p, const char *why, bool said) {
+        if (why)
+                log_line(said ? LOG_ERR : LOG_DEBUG, "%s: %s", proc_rows[p->id].name, why);
+        p->breached = said;
         p->ipc_source = sd_event_source_disable_unref(p->ipc_source);
         send_signal(p, SIGKILL);
 }
@@ -112,9 +120,9 @@ static int on_channel(sd_event_source *source _unused_, int fd _unused_, uint32_
         int r = ipc_drain(&p->chan, on_ipc_handlers, p);
 
         if (r == IPC_E_GONE)
-                proc_breach(p, NULL);
+                proc_breach(p, "it hung up", false);
         else if (r > 0)
-                proc_breach(p, "it broke the ipc protocol");
+                proc_breach(p, "it broke the ipc protocol", true);
         else if (r < 0)
                 supervisor_fail(p->supervisor);
         return 0;
@@ -159,6 +167,7 @@ static int spawn(struct supervisor *s, struct proc *p, const struct proc_row *ro
                 .capabilities = row->capabilities,
                 .profile = row->in_documents_ns ? &daemon_profile : NULL,
                 .waived = s->config.waived,
+                .files = &s->files,
         };
         int r = child_log_open(&p->log, s->event, row->name, &log_fd);
 
@@ -229,7 +238,7 @@ void proc_forget(struct proc *p) {
         p->chan.fd = fd_close(p->chan.fd);
         p->pidfd = fd_close(p->pidfd);
         p->pid = 0;
-        p->ready = p->said_ready = false;
+        p->ready = p->said_ready = p->breached = false;
 }
 
 /* True once the process has ended, within ms. */
@@ -245,6 +254,8 @@ static void report_crash(const struct proc *p, bool by_itself) {
 
         if (waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0 ||
             si.si_code == CLD_EXITED || si.si_status == SIGTERM || si.si_status == SIGINT)
+                return;
+        if (is_reported(p, &si))
                 return;
         if (by_itself || si.si_status != SIGKILL)
                 report_exit(&proc_rows[p->id], &si, "");

@@ -71,6 +71,7 @@ struct proc_row {
 extern const struct proc_row proc_rows[PROC_N];
 
 struct proc {
+        bool breached; /* it is killed for what has been said */
         struct supervisor *supervisor;
         enum proc_id id;
         pid_t pid; /* 0: not running */
@@ -95,11 +96,11 @@ int proc_start(struct supervisor *s, enum proc_id id);
 void proc_stop(struct proc *p, int grace_ms);
 
 /*
- * What it talks to us on is at an end (why: NULL), or it broke the protocol there: it is killed.
- * Its exit tells why and ends the instance: who hung up by dying keeps the cause of its death,
- * whatever is sent after it.
+ * What it talks to us on is at an end, or it broke the protocol there: it is killed, and its exit ends
+ * the instance.  said: the log has what it is killed for, or why is that line; a kill is no news then.
+ * Else its exit tells: who hung up by dying keeps the cause of its death, whatever is sent after it.
  */
-void proc_breach(struct proc *p, const char *why);
+void proc_breach(struct proc *p, const char *why, bool said);
 
 /* Reaps it and forgets everything about the running process. */
 void proc_forget(struct proc *p);

@@ -21,6 +21,7 @@
 #include "sbsupervisor/desktop_entry.h"
 #include "sbsupervisor/launch.h"
 #include "sbsupervisor/orphans.h"
+#include "sbsupervisor/room.h"
 #include "sbsupervisor/virtiofsd.h"
 
 #define START_USEC    30000000ull /* real starts take under a second; a loaded machine some more */
@@ -331,10 +332,10 @@ static void on_host_disconnected(void *userdata) {
         supervisor_fail(userdata);
 }
 
-static void on_private_bus_breach(void *userdata) {
+static void on_private_bus_breach(void *userdata, bool said) {
         struct supervisor *s = userdata;
 
-        proc_breach(&s->procs[PROC_PRIVATE_ROUTER], NULL); /* what it was has been said */
+        proc_breach(&s->procs[PROC_PRIVATE_ROUTER], NULL, said);
 }
 
 /* After each turn of the loop: what "systemctl status" shows follows what was granted. */
@@ -487,6 +488,7 @@ int supervisor_run(struct supervisor *s) {
         for (enum proc_id id = 0; id < PROC_N; id++)
                 s->procs[id] = (struct proc){
                         .supervisor = s, .id = id, .pidfd = -1, .chan.fd = -1};
+        room_make(&s->files);
         if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
                 return log_error_errno(errno, "cannot become a subreaper");
         r = start(s);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <sys/resource.h>
 #include <systemd/sd-event.h>
 
 #include "sbsupervisor/ask.h"
@@ -27,6 +28,7 @@ struct listener {
 
 struct supervisor {
         struct config config;
+        struct rlimit files; /* RLIMIT_NOFILE of what is started */
         struct instance instance;
         struct cid_claim cid;
         sd_event *event;

@@ -4,7 +4,9 @@
 import ctypes
 import os
 import random
+import re
 import select
+import signal
 import socket
 import struct
 
@@ -21,6 +23,7 @@ INVALID = PORTAL + "Error.InvalidArgument"
 NO_ROOM = "org.freedesktop.DBus.Error.LimitsExceeded"  # for a copy
 from rig.world import ALLOW
 ERROR = "org.freedesktop.DBus.Error."
+REQUESTS = 64  # LIMIT_REQUESTS_VM
 
 
 def alive(gate, env):
@@ -308,6 +311,58 @@ def own_directory(env):
         f.write(b"content")
     os.symlink("/etc/passwd", directory + "/link")
     return directory
+
+
+def hold_descriptors(env, limit):
+    """An instance that began with this ulimit, and 64 calls of 16 descriptors that wait in it."""
+    gate = env.closing(Gate(env, speak=False, before=[
+        "/bin/sh", "-c", f"ulimit {limit} 1024; exec \"$@\"", "sh"]))
+    gate.raw.sendall(b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n")
+    gate.sidebus.wait_ready()
+    os.kill(env.session.portal.pid, signal.SIGSTOP)  # it does not say which version it has
+    fd = opened("/dev/null")
+    for serial in range(1, REQUESTS + 1):
+        m = Gio.DBusMessage.new_method_call(None, PATH, PORTAL + "Settings", "Read")
+        m.set_body(GLib.Variant("(ss)", ("org.freedesktop.appearance", "color-scheme")))
+        fds = Gio.UnixFDList.new()
+        for _ in range(16):
+            fds.append(fd)
+        m.set_unix_fd_list(fds)
+        m.set_serial(serial)
+        try:
+            socket.send_fds(gate.raw, [bytes(m.to_blob(Gio.DBusCapabilityFlags.UNIX_FD_PASSING))],
+                            [fd] * 16)
+        except OSError:
+            break  # it hung up
+        env.hostile(boundaries.GATE)
+    os.close(fd)
+    return gate.sidebus
+
+
+def test_room_for_descriptors(env):
+    """as many descriptors as 64 calls may have, with systemd's soft limit of 1024: there is room"""
+    try:
+        sidebus = hold_descriptors(env, "-Sn")
+        held = f"/proc/{sidebus.process.pid}/fd"
+        wait_for("all of them", lambda: len(os.listdir(held)) > REQUESTS * 16)
+        with open(f"/proc/{sidebus.child('xdg-permission-store')}/limits", encoding="ascii") as f:
+            soft = [line.split()[3] for line in f if line.startswith("Max open files")]
+        assert soft == ["1024"], soft  # it may use select()
+    finally:
+        os.kill(env.session.portal.pid, signal.SIGCONT)
+    assert sidebus.stop() == 0, sidebus.log()
+
+
+def test_no_room_for_descriptors(env):
+    """the same with a hard limit of 1024: said at the start, and at the end whose fault it is"""
+    try:
+        sidebus = hold_descriptors(env, "-n")
+        assert sidebus.process.wait() == 1
+    finally:
+        os.kill(env.session.portal.pid, signal.SIGCONT)
+    assert re.search(r"room for 1024, .* set LimitNOFILE=", sidebus.log()), sidebus.log()
+    assert "gate: cannot read on: no descriptor is left: set LimitNOFILE=" in sidebus.log()
+    assert "sbportal has sent" not in sidebus.log()
 
 
 def with_fds(gate, row, fds):

@@ -18,11 +18,11 @@ PEER = "org.freedesktop.DBus.Peer"
 class Gate:
     """The connection that sbportal has to the supervisor, and the instance behind it."""
 
-    def __init__(self, env, speak=True, config=None, extra_env=None):
+    def __init__(self, env, speak=True, **arguments):
         """speak: by GDBus; else .raw is the socket, and nothing has been said on it."""
         self.env = env
         self.bus = None
-        self.rogue = env.closing(rogue.Rogue(env, config=config, extra_env=extra_env))
+        self.rogue = env.closing(rogue.Rogue(env, **arguments))
         self.sidebus = self.rogue.sidebus
         bus, fd = self.rogue.configuration()
         os.close(bus)

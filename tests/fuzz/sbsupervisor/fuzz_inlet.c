@@ -13,7 +13,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static void on_breach(void *userdata, const char *why) {
+static void on_breach(void *userdata, int error, const char *why) {
+        assert(error == 0);
         assert(why);
         ++*(unsigned *)userdata;
 }

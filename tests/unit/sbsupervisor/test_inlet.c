@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "common/cleanup.h"
@@ -22,12 +23,14 @@ struct rig {
         size_t n_got;
         unsigned n_got_fds;
         unsigned n_breaches;
+        int error;
         char why[128];
 };
 
-static void on_breach(void *userdata, const char *why) {
+static void on_breach(void *userdata, int error, const char *why) {
         struct rig *g = userdata;
 
+        g->error = error;
         g->n_breaches++;
         (void)snprintf(g->why, sizeof(g->why), "%s", why);
 }
@@ -285,6 +288,7 @@ static void check_breach(const void *data, size_t n, unsigned n_fds, const char 
                 turn(&g);
                 CHECK_EQ_INT(g.n_breaches, 1);
                 CHECK_EQ_STR(g.why, why);
+                CHECK_EQ_INT(g.error, 0);
                 say(&g, data, n);
                 CHECK_EQ_INT(g.n_breaches, 1);
                 CHECK_EQ_INT(heard_bytes(&g, buf, sizeof(buf)), -1);
@@ -314,6 +318,30 @@ static void test_too_many_fds(void) {
         check_breach(m, 100, LIMIT_MESSAGE_FDS + 1,
                      "a message with more descriptors than one may have");
         check_breach(m, 100, 64, "a message with more descriptors than one may have");
+}
+
+/* Nobody's fault but ours. */
+static void test_no_room(void) {
+        _cleanup_free_ char *m = message(100);
+        unsigned before = test_count_fds();
+        struct rlimit old, low;
+        char buf[512];
+
+        {
+                RIG;
+                say(&g, AUTH, N_AUTH);
+                CHECK_EQ_INT(heard_bytes(&g, buf, sizeof(buf)), N_AUTH);
+                say_with(&g, m, 100, LIMIT_MESSAGE_FDS);
+                CHECK(getrlimit(RLIMIT_NOFILE, &old) == 0);
+                low = (struct rlimit){test_count_fds() + LIMIT_MESSAGE_FDS / 2, old.rlim_max};
+                CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
+                turn(&g);
+                CHECK(setrlimit(RLIMIT_NOFILE, &old) == 0);
+                CHECK_EQ_INT(g.n_breaches, 1);
+                CHECK_EQ_INT(g.error, -EMFILE);
+                CHECK_EQ_STR(g.why, "no descriptor is left: set LimitNOFILE= of the unit higher");
+        }
+        CHECK_EQ_INT(test_count_fds(), before);
 }
 
 static void test_many_fds_in_pieces(void) {
@@ -409,6 +437,7 @@ TEST_MAIN({"messages, byte by byte", test_pieces}, {"all at once", test_together
           {"the peer's end is the reader's", test_end}, {"the reader's end", test_reader_leaves},
           {"longer than the limit: ended by its header", test_too_long},
           {"no message", test_garbage}, {"17 descriptors, and 64", test_too_many_fds},
+          {"no room for 16 descriptors", test_no_room},
           {"20 descriptors, two at a time", test_many_fds_in_pieces},
           {"a handshake without an end", test_endless_handshake},
           {"a descriptor in the handshake", test_early_fd}, {"what the reader drops", test_dropped},

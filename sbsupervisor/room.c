@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbsupervisor/room.h"
+
+#include <errno.h>
+
+#include "common/limits.h"
+#include "common/log.h"
+
+void room_make(struct rlimit *ret_before) {
+        struct rlimit rl;
+
+        if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+                rl = (struct rlimit){0};
+        *ret_before = rl;
+        if (rl.rlim_max < LIMIT_SUPERVISOR_FDS)
+                log_warning("of %u descriptors that a guest may make sbsupervisor hold, there is room for "
+                            "%llu, and the instance ends at the next one: set LimitNOFILE= of the unit, "
+                            "or the hard limit (ulimit -Hn), to %u or more",
+                            LIMIT_SUPERVISOR_FDS, (unsigned long long)rl.rlim_max,
+                            LIMIT_SUPERVISOR_FDS);
+        if (rl.rlim_cur >= LIMIT_SUPERVISOR_FDS)
+                return;
+        rl.rlim_cur = rl.rlim_max < LIMIT_SUPERVISOR_FDS ? rl.rlim_max : LIMIT_SUPERVISOR_FDS;
+        if (setrlimit(RLIMIT_NOFILE, &rl) < 0)
+                (void)log_warning_errno(errno, "cannot raise the limit of descriptors");
+}
