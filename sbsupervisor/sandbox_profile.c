@@ -19,9 +19,11 @@
 #include "common/cleanup.h"
 #include "common/sandbox_rows.h"
 
-#define FAMILY(f) IS(socket, 0, (f))
+#define FAMILY(f) IS(socket, 0, (f)), IS(socketpair, 0, (f))
 /* All with this bit in their number. */
-#define FAMILIES(bit) IF(socket, 0, UINT64_C(1) << (bit), UINT64_C(1) << (bit))
+#define FAMILIES(bit)                                                                              \
+        IF(socket, 0, UINT64_C(1) << (bit), UINT64_C(1) << (bit)),                                 \
+                IF(socketpair, 0, UINT64_C(1) << (bit), UINT64_C(1) << (bit))
 
 /* When the mode that argument i is sets one of the two. */
 #define SET_ID(name, i) IF(name, i, S_ISUID, S_ISUID), IF(name, i, S_ISGID, S_ISGID)

@@ -64,7 +64,7 @@ def test_shares(env):
     arguments = command_line(sidebus.child("virtiofsd"))
     words = dict(word.partition("=")[::2] for word in arguments)
     assert words["--shared-dir"].endswith("/doc/by-app/org.sidebus.vm.demo"), arguments
-    assert words["--cache"] == "never", arguments
+    assert words["--cache"] == "never" and words["--seccomp"] == "kill", arguments
     assert "--xattr" not in words, arguments
 
 
