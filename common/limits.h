@@ -30,10 +30,16 @@
 #define LIMIT_SIGNAL_BYTES     4194304u  /* 4 MiB: a longer broadcast counts against its sender, and who has no room misses it */
 #define LIMIT_PEER_QUEUE_BYTES 67108864u /* of the bus's own signals, for sbportal and sbsupervisor: 300 000 of them, then the peer hangs; from half of it on guests get no more names */
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
-#define LIMIT_BUS_BYTES        268435456u /* 256 MiB: of all unfinished, waiting and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
-#define LIMIT_LENT_BYTES       134217728u /* 128 MiB: of those, unread messages from one client to another; one of the largest */
-#define LIMIT_LENT_SURE        65536u     /* of them a receiver gets these though the bus is full of others': an ordinary call */
+#define LIMIT_BUS_BYTES        268435456u /* 256 MiB of memory: of all unfinished, waiting and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
+#define LIMIT_BUS_BRIM         335544320u /* 320 MiB: what one turn may make of that, whatever it is; one message to all, or one leaving, makes below 40 MiB */
+#define LIMIT_UNREAD_BYTES     134217728u /* 128 MiB: of those, unread; above it clients send one another little; one of the largest */
+#define LIMIT_UNREAD_SURE      65536u     /* so much a receiver gets though the bus is full: an ordinary call */
+#define LIMIT_TURN_BYTES       33554432u  /* 32 MiB more in memory, and the turn ends: what was made in it is sent first */
+#define LIMIT_CROWD_MS         500u       /* between two looks whether a bus that is over LIMIT_BUS_BYTES becomes emptier by itself: */
+#define LIMIT_CROWD_BYTES      1048576u   /* so much has to be read meanwhile, else the largest holder is closed; readers take 100 times that */
 #define LIMIT_STALL_SECONDS    10u        /* who has read nothing for so long while there is no room for others' is closed: it hangs */
+#define LIMIT_TRIM_BYTES       4194304u   /* so much that is not needed any more is given back to the host, */
+#define LIMIT_TRIM_MS          1000u      /* once it is so old: a busy bus needs it again at once */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
 #define LIMIT_TURN_MESSAGES    1024u     /* of one connection before the others' turn: a message to one receiver takes below 1 us, */
 #define LIMIT_TURN_SLOW        8u        /* and as many of these are a broadcast or a call to the bus: the slowest takes 1 ms */

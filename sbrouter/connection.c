@@ -71,15 +71,18 @@ struct connection *connection_free(struct connection *c) {
         (void)fd_close(fd);
         drop_pending_fds(c);
         free(c->fds);
-        connection_end_backlog(c);
-        blob_unref(c->part, &c->router->pool);
-        blob_unref(c->in, &c->router->pool);
-        c->router->lent -= c->out.shares.lent;
+        connection_drop(c);
         if (c->router->lagging == c)
                 c->router->lagging = NULL;
-        queue_done(&c->out, &c->router->pool);
         free(c);
         return NULL;
+}
+
+void connection_drop(struct connection *c) {
+        connection_end_backlog(c);
+        c->part = blob_unref(c->part, &c->router->pool);
+        c->in = blob_unref(c->in, &c->router->pool);
+        queue_done(&c->out, &c->router->pool);
 }
 
 void connection_close(struct connection *c) {
@@ -108,8 +111,6 @@ static int append_packet(struct connection *c, const struct packet *p) {
 
         if (v < 0)
                 return v;
-        if (p->charge != 0)
-                c->router->lent += p->n_header + p->n_body;
         out = queue_reserve(&c->out, &c->router->pool, p->n_header + n_copied, p->fds);
         if (!out)
                 return -ENOMEM;
@@ -145,10 +146,15 @@ static bool is_full(const struct connection *c, const struct packet *p) {
  * closed for what others sent.  A receiver with little unread is served all the same.
  */
 static bool is_bus_full(const struct connection *c, const struct packet *p) {
-        size_t n = p->n_header + p->n_body;
+        const struct queue_pool *pool = &c->router->pool;
+        /* A body that waits in another queue already takes no more. */
+        size_t more = !p->blob ? p->n_body : p->blob->queued ? 0 : p->blob->cap;
 
-        if (p->charge == 0 || c->router->lent + n <= LIMIT_LENT_BYTES ||
-            c->out.shares.lent + n <= LIMIT_LENT_SURE)
+        if (p->charge == 0)
+                return c->listener && pool->bytes > LIMIT_BUS_BRIM;
+        if ((pool->queued + p->n_header + more <= LIMIT_UNREAD_BYTES ||
+             c->out.memory + p->n_header + p->n_body <= LIMIT_UNREAD_SURE) &&
+            pool->bytes <= LIMIT_BUS_BRIM)
                 return false;
         c->router->no_room = true;
         return true;
@@ -169,7 +175,11 @@ int connection_send(struct connection *c, const struct packet *p) {
                 c->router->lagging = c;
         if (list_empty(&c->dirty))
                 list_append(&c->router->dirty, &c->dirty);
-        return append_packet(c, p);
+        if (append_packet(c, p) < 0) { /* of which there may be half: nothing can follow */
+                connection_breach(c, "there is no memory for what it is sent");
+                queue_done(&c->out, &c->router->pool);
+        }
+        return 0;
 }
 
 /* Bytes that belong to the greeting or to SASL, not to a message. */
@@ -180,10 +190,10 @@ static int send_raw(struct connection *c, const void *data, size_t n) {
 }
 
 int connection_drain(struct connection *c) {
-        size_t bytes = c->out.bytes, lent = c->out.shares.lent;
+        size_t bytes = c->out.bytes;
         int v = queue_flush(&c->out, &c->router->pool, c->source.fd);
 
-        c->router->lent -= lent - c->out.shares.lent;
+        c->router->sent += bytes - c->out.bytes;
         if (c->out.bytes < bytes)
                 c->read_at = c->router->loop.now;
         return v;
@@ -312,7 +322,7 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
                 size_t used = 0;
                 int v;
 
-                if (c->router->work++ >= LIMIT_TURN_MESSAGES)
+                if (c->router->work++ >= LIMIT_TURN_MESSAGES || !router_has_room(c->router))
                         return 1;
                 v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
 
@@ -335,5 +345,7 @@ static int on_event(struct loop_source *s, uint32_t events) {
                 v = connection_flush(c);
         if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT) || !list_empty(&c->backlog))
                 return v;
+        if (!router_has_room(c->router))
+                return router_put_off(c->router, c);
         return connection_read(c);
 }

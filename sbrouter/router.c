@@ -33,6 +33,7 @@ int router_init(struct router *r) {
                 .ipc_source.fd = -1,
                 .loop.epoll_fd = -1,
                 .limits = {LIMIT_CONNECTIONS, LIMIT_QUEUE_BYTES},
+                .ceiling = LIMIT_TURN_BYTES,
         };
         struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->backlog,
                                 &r->dirty,     &r->dying,       &r->watchers};
@@ -162,15 +163,28 @@ static int take_off(struct router *r, struct connection *c) {
         return 0;
 }
 
+static void raise_ceiling(struct router *r) {
+        size_t ceiling = r->pool.bytes + LIMIT_TURN_BYTES;
+
+        r->ceiling = ceiling < LIMIT_BUS_BYTES ? ceiling : LIMIT_BUS_BYTES;
+}
+
+/* Their memory goes first, for others hear that they go.  Those left over have to wait for room. */
 static int reap(struct router *r) {
-        while (!list_empty(&r->dying)) {
+        LIST_FOREACH(link, &r->dying) {
+                struct connection *c = LIST_OWNER(link, struct connection, dying);
+
+                /* The reason it was refused for may still be in its queue. */
+                (void)connection_drain(c);
+                connection_drop(c);
+        }
+        raise_ceiling(r);
+        while (!list_empty(&r->dying) && router_has_room(r)) {
                 struct connection *c = LIST_OWNER(r->dying.next, struct connection, dying);
                 int v = take_off(r, c);
 
                 if (v < 0)
                         return v;
-                /* The reason it was refused for may still be in its queue. */
-                (void)connection_drain(c);
                 connection_free(c);
         }
         return 0;
@@ -200,27 +214,39 @@ static int resume_accepting(struct router *r) {
         return 0;
 }
 
+/* Of two times; 0: never. */
+static uint64_t earlier(uint64_t a, uint64_t b) {
+        return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 static int next_wait(const struct router *r) {
         uint64_t until = r->accept_at;
 
-        if (r->liveness.due != 0 && (until == 0 || r->liveness.due < until))
-                until = r->liveness.due;
-        if (!list_empty(&r->backlog))
+        until = earlier(until, r->liveness.due);
+        until = earlier(until, r->trim_at);
+        if (r->crowded_at != 0)
+                until = earlier(until, r->crowded_at + LIMIT_CROWD_MS);
+        else if (!list_empty(&r->backlog))
                 return 0;
         if (!list_empty(&r->half_open)) {
                 const struct connection *c =
                         LIST_OWNER(r->half_open.next, struct connection, half_open);
 
-                if (until == 0 || c->deadline < until)
-                        until = c->deadline;
+                until = earlier(until, c->deadline);
         }
         if (until == 0)
                 return -1;
         return until > r->loop.now ? (int)(until - r->loop.now) : 0;
 }
 
-/* Those whose messages were too many for one turn get the next. */
+/* Those whose messages were too many for one turn get the next; who was first is last then. */
 static int work_backlog(struct router *r) {
+        struct list *first = r->backlog.next;
+
+        if (first != &r->backlog) {
+                list_remove(first);
+                list_append(&r->backlog, first);
+        }
         LIST_FOREACH(link, &r->backlog) {
                 int v = connection_work(LIST_OWNER(link, struct connection, backlog));
 
@@ -230,12 +256,38 @@ static int work_backlog(struct router *r) {
         return 0;
 }
 
+static bool is_crowded(const struct router *r) {
+        return r->pool.bytes > LIMIT_BUS_BYTES;
+}
+
+/*
+ * Whether a crowded bus may become emptier by itself: a burst that all are reading is
+ * nobody's fault.  most holds the most, and is not waited for if it does not read.
+ */
+static bool is_emptying(struct router *r, const struct connection *most) {
+        uint64_t now = r->loop.now;
+
+        if (most->out.bytes > 0 && now - most->read_at > LIMIT_CROWD_MS)
+                return false;
+        if (r->crowded_at != 0 && now - r->crowded_at < LIMIT_CROWD_MS)
+                return true;
+        if (r->crowded_at != 0 && r->sent < LIMIT_CROWD_BYTES)
+                return false;
+        r->crowded_at = now;
+        r->sent = 0;
+        return true;
+}
+
 /* What is over the limit of all goes with who holds most of it; what was read is flushed already. */
 static void enforce_total(struct router *r) {
-        struct connection *c = r->pool.bytes > LIMIT_BUS_BYTES ? holder_of_most(r) : NULL;
+        struct connection *c;
 
-        if (c)
+        while (is_crowded(r) && (c = holder_of_most(r)) && !is_emptying(r, c)) {
                 connection_breach(c, "the bus is out of room, and it holds the most of it");
+                connection_drop(c);
+        }
+        if (!is_crowded(r))
+                r->crowded_at = 0;
         c = r->no_room ? holder_that_hangs(r) : NULL;
         if (c)
                 connection_breach(c,
@@ -243,17 +295,61 @@ static void enforce_total(struct router *r) {
         r->no_room = false;
 }
 
+/* Where there is some in the next turn, that is soon; else nobody looks whether c has more. */
+int router_put_off(struct router *r, struct connection *c) {
+        if (!is_crowded(r))
+                return 0;
+        r->paused = true;
+        return loop_change(&r->loop, &c->source, c->source.events & ~(uint32_t)EPOLLIN);
+}
+
+static int resume_reading(struct router *r) {
+        if (!r->paused || is_crowded(r))
+                return 0;
+        r->paused = false;
+        LIST_FOREACH(link, &r->connections) {
+                struct connection *c = LIST_OWNER(link, struct connection, link);
+                int v = loop_change(&r->loop, &c->source, c->source.events | EPOLLIN);
+
+                if (v < 0)
+                        return v;
+        }
+        return 0;
+}
+
+static void note_peak(struct router *r) {
+        if (r->pool.bytes > r->peak)
+                r->peak = r->pool.bytes;
+}
+
+/* What a burst took, and nobody needs any more, is the host's again. */
+static void trim(struct router *r) {
+        bool is_much;
+
+        note_peak(r);
+        is_much = r->peak - r->pool.bytes > LIMIT_TRIM_BYTES;
+        if (r->trim_at == 0 && is_much)
+                r->trim_at = r->loop.now + LIMIT_TRIM_MS;
+        if (r->trim_at == 0 || r->trim_at > r->loop.now)
+                return;
+        r->trim_at = 0;
+        r->peak = r->pool.bytes;
+        if (is_much)
+                queue_pool_trim(&r->pool);
+}
+
 /* A connection that goes makes output for others, and that may end more of them. */
 static int settle(struct router *r) {
-        int v = 0;
+        int v;
 
-        while (v == 0 && (!list_empty(&r->dirty) || !list_empty(&r->dying))) {
+        do {
                 v = flush_dirty(r);
                 if (v == 0)
                         v = reap(r);
-                if (v == 0 && list_empty(&r->dying))
+                if (v == 0)
                         enforce_total(r);
-        }
+        } while (v == 0 &&
+                 (!list_empty(&r->dirty) || (!list_empty(&r->dying) && !is_crowded(r))));
         return v;
 }
 
@@ -265,11 +361,13 @@ static int turn(void *self) {
                 v = work_backlog(r);
         expire_half_open(r);
         liveness_work(r);
-        if (v == 0)
-                v = flush_dirty(r);
-        enforce_total(r);
+        note_peak(r);
         if (v == 0)
                 v = settle(r);
+        if (v == 0)
+                v = resume_reading(r);
+        raise_ceiling(r);
+        trim(r);
         return v < 0 ? v : next_wait(r);
 }
 
