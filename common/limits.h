@@ -90,7 +90,7 @@
 #define LIMIT_GATE_BYTES      1048576u /* a guest's message to sbportal, and what is passed on of it: options, no payloads */
 
 /* --- what our own processes may take, whatever happens in them ------------------------------ */
-#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BYTES, one whole message above it, its copy, names and rules */
+#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BRIM, one whole message above it, its copy, names and rules */
 #define LIMIT_PORTAL_AS  536870912u  /* D-Bus's largest message, twice, and ourselves */
 #define LIMIT_ORPHANS_TURN  128u     /* ended processes that daemons have left behind, reaped at once: some 3 us each, a hundred times a second at most */
 #define LIMIT_COVER_ENTRIES 16384u   /* files of /run, of /tmp, looked at for sockets at the start: some 10 ms */

@@ -193,7 +193,7 @@ int connection_drain(struct connection *c) {
         size_t bytes = c->out.bytes;
         int v = queue_flush(&c->out, &c->router->pool, c->source.fd);
 
-        c->router->sent += bytes - c->out.bytes;
+        c->router->room.sent += bytes - c->out.bytes;
         if (c->out.bytes < bytes)
                 c->read_at = c->router->loop.now;
         return v;
@@ -322,7 +322,7 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
                 size_t used = 0;
                 int v;
 
-                if (c->router->work++ >= LIMIT_TURN_MESSAGES || !router_has_room(c->router))
+                if (c->router->work++ >= LIMIT_TURN_MESSAGES || !room_is_left(c->router))
                         return 1;
                 v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
 
@@ -345,7 +345,7 @@ static int on_event(struct loop_source *s, uint32_t events) {
                 v = connection_flush(c);
         if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT) || !list_empty(&c->backlog))
                 return v;
-        if (!router_has_room(c->router))
-                return router_put_off(c->router, c);
+        if (!room_is_left(c->router))
+                return room_put_off(c->router, c);
         return connection_read(c);
 }

@@ -121,7 +121,7 @@ int connection_send(struct connection *c, const struct packet *p);
 
 /*
  * Handles what is complete of data, up to LIMIT_TURN_MESSAGES units of work and as long as
- * router_has_room(); *ret_used bytes of it.  1: there may be more; 0; or a negative errno.
+ * room_is_left(); *ret_used bytes of it.  1: there may be more; 0; or a negative errno.
  */
 int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used);
 /* What is queued for it, or was read of it, goes at once: it is dead. */

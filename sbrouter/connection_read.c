@@ -283,6 +283,6 @@ int connection_read(struct connection *c) {
                 v = c->in ? read_large(c, &reading) : read_small(c, &reading);
                 n += reading.n;
         } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH &&
-                 router_has_room(c->router));
+                 room_is_left(c->router));
         return end_without_memory(c, v);
 }

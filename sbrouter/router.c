@@ -11,7 +11,6 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "sbrouter/driver_send.h"
-#include "sbrouter/holder.h"
 #include "sbrouter/listener.h"
 #include "sbrouter/name.h"
 #include "sbrouter/reply.h"
@@ -33,7 +32,7 @@ int router_init(struct router *r) {
                 .ipc_source.fd = -1,
                 .loop.epoll_fd = -1,
                 .limits = {LIMIT_CONNECTIONS, LIMIT_QUEUE_BYTES},
-                .ceiling = LIMIT_TURN_BYTES,
+                .room.ceiling = LIMIT_TURN_BYTES,
         };
         struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->backlog,
                                 &r->dirty,     &r->dying,       &r->watchers};
@@ -163,12 +162,6 @@ static int take_off(struct router *r, struct connection *c) {
         return 0;
 }
 
-static void raise_ceiling(struct router *r) {
-        size_t ceiling = r->pool.bytes + LIMIT_TURN_BYTES;
-
-        r->ceiling = ceiling < LIMIT_BUS_BYTES ? ceiling : LIMIT_BUS_BYTES;
-}
-
 /* Their memory goes first, for others hear that they go.  Those left over have to wait for room. */
 static int reap(struct router *r) {
         LIST_FOREACH(link, &r->dying) {
@@ -178,8 +171,8 @@ static int reap(struct router *r) {
                 (void)connection_drain(c);
                 connection_drop(c);
         }
-        raise_ceiling(r);
-        while (!list_empty(&r->dying) && router_has_room(r)) {
+        room_open(r);
+        while (!list_empty(&r->dying) && room_is_left(r)) {
                 struct connection *c = LIST_OWNER(r->dying.next, struct connection, dying);
                 int v = take_off(r, c);
 
@@ -223,9 +216,9 @@ static int next_wait(const struct router *r) {
         uint64_t until = r->accept_at;
 
         until = earlier(until, r->liveness.due);
-        until = earlier(until, r->trim_at);
-        if (r->crowded_at != 0)
-                until = earlier(until, r->crowded_at + LIMIT_CROWD_MS);
+        until = earlier(until, r->room.trim_at);
+        if (r->room.short_at != 0)
+                until = earlier(until, r->room.short_at + LIMIT_CROWD_MS);
         else if (!list_empty(&r->backlog))
                 return 0;
         if (!list_empty(&r->half_open)) {
@@ -256,88 +249,6 @@ static int work_backlog(struct router *r) {
         return 0;
 }
 
-static bool is_crowded(const struct router *r) {
-        return r->pool.bytes > LIMIT_BUS_BYTES;
-}
-
-/*
- * Whether a crowded bus may become emptier by itself: a burst that all are reading is
- * nobody's fault.  most holds the most, and is not waited for if it does not read.
- */
-static bool is_emptying(struct router *r, const struct connection *most) {
-        uint64_t now = r->loop.now;
-
-        if (most->out.bytes > 0 && now - most->read_at > LIMIT_CROWD_MS)
-                return false;
-        if (r->crowded_at != 0 && now - r->crowded_at < LIMIT_CROWD_MS)
-                return true;
-        if (r->crowded_at != 0 && r->sent < LIMIT_CROWD_BYTES)
-                return false;
-        r->crowded_at = now;
-        r->sent = 0;
-        return true;
-}
-
-/* What is over the limit of all goes with who holds most of it; what was read is flushed already. */
-static void enforce_total(struct router *r) {
-        struct connection *c;
-
-        while (is_crowded(r) && (c = holder_of_most(r)) && !is_emptying(r, c)) {
-                connection_breach(c, "the bus is out of room, and it holds the most of it");
-                connection_drop(c);
-        }
-        if (!is_crowded(r))
-                r->crowded_at = 0;
-        c = r->no_room ? holder_that_hangs(r) : NULL;
-        if (c)
-                connection_breach(c,
-                                  "others have no room, and it does not read what was sent to it");
-        r->no_room = false;
-}
-
-/* Where there is some in the next turn, that is soon; else nobody looks whether c has more. */
-int router_put_off(struct router *r, struct connection *c) {
-        if (!is_crowded(r))
-                return 0;
-        r->paused = true;
-        return loop_change(&r->loop, &c->source, c->source.events & ~(uint32_t)EPOLLIN);
-}
-
-static int resume_reading(struct router *r) {
-        if (!r->paused || is_crowded(r))
-                return 0;
-        r->paused = false;
-        LIST_FOREACH(link, &r->connections) {
-                struct connection *c = LIST_OWNER(link, struct connection, link);
-                int v = loop_change(&r->loop, &c->source, c->source.events | EPOLLIN);
-
-                if (v < 0)
-                        return v;
-        }
-        return 0;
-}
-
-static void note_peak(struct router *r) {
-        if (r->pool.bytes > r->peak)
-                r->peak = r->pool.bytes;
-}
-
-/* What a burst took, and nobody needs any more, is the host's again. */
-static void trim(struct router *r) {
-        bool is_much;
-
-        note_peak(r);
-        is_much = r->peak - r->pool.bytes > LIMIT_TRIM_BYTES;
-        if (r->trim_at == 0 && is_much)
-                r->trim_at = r->loop.now + LIMIT_TRIM_MS;
-        if (r->trim_at == 0 || r->trim_at > r->loop.now)
-                return;
-        r->trim_at = 0;
-        r->peak = r->pool.bytes;
-        if (is_much)
-                queue_pool_trim(&r->pool);
-}
-
 /* A connection that goes makes output for others, and that may end more of them. */
 static int settle(struct router *r) {
         int v;
@@ -347,9 +258,9 @@ static int settle(struct router *r) {
                 if (v == 0)
                         v = reap(r);
                 if (v == 0)
-                        enforce_total(r);
+                        room_enforce(r);
         } while (v == 0 &&
-                 (!list_empty(&r->dirty) || (!list_empty(&r->dying) && !is_crowded(r))));
+                 (!list_empty(&r->dirty) || (!list_empty(&r->dying) && !room_is_short(r))));
         return v;
 }
 
@@ -361,13 +272,13 @@ static int turn(void *self) {
                 v = work_backlog(r);
         expire_half_open(r);
         liveness_work(r);
-        note_peak(r);
+        room_note_peak(r);
         if (v == 0)
                 v = settle(r);
         if (v == 0)
-                v = resume_reading(r);
-        raise_ceiling(r);
-        trim(r);
+                v = room_resume(r);
+        room_open(r);
+        room_trim(r);
         return v < 0 ? v : next_wait(r);
 }
 

@@ -12,15 +12,7 @@
  * Whoever does not keep up pays: a receiver that fills its queue by broadcasts or
  * by what it asks the bus is closed.  What others send to it is theirs: a call that
  * does not fit gets LimitsExceeded, a signal is lost, and nobody else is held up.
- *
- * How much one receiver has to read is counted in bytes to be sent, and who sent them.
- * How much the whole bus holds is counted in memory, as it was allocated (queue_pool),
- * what many share once.  Over LIMIT_UNREAD_BYTES of unread messages clients send one
- * another only what is little; so that cannot fill the bus.  Over LIMIT_BUS_BYTES of all,
- * nothing is read from anybody, until others have read what waits for them.  When they do
- * not, the largest holder of what a connection answers for itself is closed: what it has
- * not finished, and the signals that it does not read.  No turn goes far above that, for
- * it ends when it has made LIMIT_TURN_BYTES.
+ * What the whole bus holds is bounded apart: room.h.
  */
 #pragma once
 
@@ -35,6 +27,7 @@
 #include "sbrouter/match.h"
 #include "sbrouter/message.h"
 #include "sbrouter/queue.h"
+#include "sbrouter/room.h"
 #include "sbrouter/table.h"
 
 #define DRIVER_NAME "org.freedesktop.DBus"
@@ -78,12 +71,7 @@ struct router {
 
         struct queue_pool pool;
         size_t backlog_bytes; /* read, and waiting for their turn */
-        size_t ceiling;       /* of pool.bytes: above it nothing more is read in this turn */
-        size_t peak;          /* of pool.bytes, since memory was given back */
-        uint64_t trim_at;     /* ms: when it is, next; 0: there is too little */
-        size_t sent;          /* bytes that left, since crowded_at */
-        uint64_t crowded_at;  /* ms: over LIMIT_BUS_BYTES was seen then, and borne so far; 0: it is not */
-        bool paused;          /* some are not listened to because of that */
+        struct room room;
         bool no_room;         /* a message was refused, as too much is unread, in this turn */
         struct connection *lagging; /* a peer of ours that was seen far behind, or NULL */
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
@@ -117,13 +105,6 @@ struct connection *router_lookup(struct router *r, const char *name, size_t n);
 
 /* Whether sbportal (or the supervisor) has so much to read that guests must not cause more. */
 bool router_peer_lags(struct router *r);
-
-/* Whether this turn may take more memory for what is said on the bus. */
-static inline bool router_has_room(const struct router *r) {
-        return r->pool.bytes <= r->ceiling;
-}
-/* c has to wait until there is some.  0 or a negative errno. */
-int router_put_off(struct router *r, struct connection *c);
 
 /* Whether a line that a guest caused may be logged now; counts what may not. */
 bool router_may_log(struct router *r);
