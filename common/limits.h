@@ -32,15 +32,21 @@
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
 #define LIMIT_BUS_FDS          512u      /* of all receivers, queued and sent but not received, each a quarter of what the others leave; LIMIT_ROUTER_FDS holds them beside the most connections, and the kernel takes that many from all buses of a user */
 #define LIMIT_PARTIAL_FDS      128u      /* of unfinished messages, of all: eight of the largest, for a message comes in one piece mostly */
-#define LIMIT_BUS_BYTES        268435456u /* 256 MiB: of all unfinished, waiting and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
-#define LIMIT_LENT_BYTES       134217728u /* 128 MiB: of those, unread messages from one client to another; one of the largest */
-#define LIMIT_LENT_SURE        65536u     /* of them a receiver gets these though the bus is full of others': an ordinary call */
+#define LIMIT_BUS_BYTES        268435456u /* 256 MiB of memory: of all unfinished, waiting and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
+#define LIMIT_BUS_BRIM         335544320u /* 320 MiB: what one turn may make of that, whatever it is; one message to all, or one leaving, makes below 40 MiB */
+#define LIMIT_UNREAD_BYTES     134217728u /* 128 MiB: of those, unread; above it clients send one another little; one of the largest */
+#define LIMIT_UNREAD_SURE      65536u     /* so much a receiver gets though the bus is full: an ordinary call */
+#define LIMIT_TURN_BYTES       33554432u  /* 32 MiB more in memory, and the turn ends: what was made in it is sent first */
+#define LIMIT_CROWD_MS         500u       /* between two looks whether a bus that is over LIMIT_BUS_BYTES becomes emptier by itself: */
+#define LIMIT_CROWD_BYTES      1048576u   /* so much has to be read meanwhile, else the largest holder is closed; readers take 100 times that */
 #define LIMIT_STALL_SECONDS    10u        /* who has read nothing for so long while there is no room for others' is closed: it hangs */
+#define LIMIT_TRIM_BYTES       4194304u   /* so much that is not needed any more is given back to the host, */
+#define LIMIT_TRIM_MS          1000u      /* once it is so old: a busy bus needs it again at once */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
 #define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; */
 #define LIMIT_TURN_MESSAGE     8u        /* of these a message: to one receiver it takes below 1 us; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
-#define LIMIT_TURN_BYTES       64u       /* and again one for so much of the answer: a list of names may have megabytes; */
+#define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */
 #define LIMIT_TURN_ARGS        16u       /* one more for so many arguments of a rule: to compare one takes 5 ns; */
 #define LIMIT_TURN_CHAINS      16u       /* one for so many places where no rule was found */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself, and any message before Hello: names and match rules are below 2 KiB */
@@ -91,7 +97,7 @@
 #define LIMIT_GATE_BYTES      1048576u /* a guest's message to sbportal, and what is passed on of it: options, no payloads */
 
 /* --- what our own processes may take, whatever happens in them ------------------------------ */
-#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BYTES, one whole message above it, its copy, names and rules */
+#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BRIM, one whole message above it, its copy, names and rules */
 #define LIMIT_PORTAL_AS  536870912u  /* D-Bus's largest message, twice, and ourselves */
 #define LIMIT_ORPHANS_TURN  128u     /* ended processes that daemons have left behind, reaped at once: some 3 us each, a hundred times a second at most */
 #define LIMIT_ORPHANS_MS    5000u    /* to kill, at the end, those that are still there and fork on: with all else that a stop waits for, less than the unit's 20 s */

@@ -53,7 +53,6 @@ static void drop_pending_fds(struct connection *c) {
 }
 
 void connection_discard(struct connection *c) {
-        struct queue_pool *pool = &c->router->pool;
         int fd = c->source.fd;
 
         if (fd < 0)
@@ -66,11 +65,7 @@ void connection_discard(struct connection *c) {
                 loop_remove(&c->router->loop, &c->source);
         (void)fd_close(fd);
         drop_pending_fds(c);
-        connection_end_backlog(c);
-        c->part = blob_unref(c->part, pool);
-        c->in = blob_unref(c->in, pool);
-        c->router->lent -= c->out.shares.lent;
-        queue_done(&c->out, pool);
+        connection_drop(c);
         list_remove(&c->dirty);
 }
 
@@ -92,6 +87,13 @@ struct connection *connection_free(struct connection *c) {
         free(c->fds);
         free(c);
         return NULL;
+}
+
+void connection_drop(struct connection *c) {
+        connection_end_backlog(c);
+        c->part = blob_unref(c->part, &c->router->pool);
+        c->in = blob_unref(c->in, &c->router->pool);
+        queue_done(&c->out, &c->router->pool);
 }
 
 void connection_close(struct connection *c) {
@@ -121,8 +123,6 @@ static int append_packet(struct connection *c, const struct packet *p) {
 
         if (v < 0)
                 return v;
-        if (p->charge != 0)
-                c->router->lent += p->n_header + p->n_body;
         out = queue_reserve(&c->out, &c->router->pool, p->n_header + n_copied, p->fds);
         if (!out)
                 return -ENOMEM;
@@ -158,10 +158,15 @@ static bool is_full(const struct connection *c, const struct packet *p) {
  * closed for what others sent.  A receiver with little unread is served all the same.
  */
 static bool is_bus_full(const struct connection *c, const struct packet *p) {
-        size_t n = p->n_header + p->n_body;
+        const struct queue_pool *pool = &c->router->pool;
+        /* A body that waits in another queue already takes no more. */
+        size_t more = !p->blob ? p->n_body : p->blob->queued ? 0 : p->blob->cap;
 
-        if (p->charge == 0 || c->router->lent + n <= LIMIT_LENT_BYTES ||
-            c->out.shares.lent + n <= LIMIT_LENT_SURE)
+        if (p->charge == 0)
+                return c->listener && pool->bytes > LIMIT_BUS_BRIM;
+        if ((pool->queued + p->n_header + more <= LIMIT_UNREAD_BYTES ||
+             c->out.memory + p->n_header + p->n_body <= LIMIT_UNREAD_SURE) &&
+            pool->bytes <= LIMIT_BUS_BRIM)
                 return false;
         c->router->no_room = true;
         return true;
@@ -182,7 +187,11 @@ int connection_send(struct connection *c, const struct packet *p) {
                 c->router->lagging = c;
         if (list_empty(&c->dirty))
                 list_append(&c->router->dirty, &c->dirty);
-        return append_packet(c, p);
+        if (append_packet(c, p) < 0) { /* of which there may be half: nothing can follow */
+                connection_breach(c, "there is no memory for what it is sent");
+                queue_done(&c->out, &c->router->pool);
+        }
+        return 0;
 }
 
 /* Bytes that belong to the greeting or to SASL, not to a message. */
@@ -193,10 +202,10 @@ static int send_raw(struct connection *c, const void *data, size_t n) {
 }
 
 int connection_drain(struct connection *c) {
-        size_t bytes = c->out.bytes, lent = c->out.shares.lent;
+        size_t bytes = c->out.bytes;
         int v = queue_flush(&c->out, &c->router->pool, c->source.fd);
 
-        c->router->lent -= lent - c->out.shares.lent;
+        c->router->room.sent += bytes - c->out.bytes;
         if (c->out.bytes < bytes)
                 c->read_at = c->router->loop.now;
         return v;
@@ -204,7 +213,7 @@ int connection_drain(struct connection *c) {
 
 /* The message at the head is one whose descriptors the kernel does not take: that alone is lost. */
 static int drop_head(struct connection *c) {
-        size_t n, lent = c->out.shares.lent;
+        size_t n;
         const uint8_t *head = queue_head(&c->out, &n);
         struct message m;
         int v = message_parse(head, n, &m);
@@ -215,7 +224,6 @@ static int drop_head(struct connection *c) {
                             c->name);
         v = route_undelivered(c->router, c, &m);
         queue_drop(&c->out, &c->router->pool, m.frame.n);
-        c->router->lent -= lent - c->out.shares.lent;
         return v;
 }
 
@@ -346,7 +354,7 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
                 size_t used = 0;
                 int v;
 
-                if (c->router->work >= LIMIT_TURN_WORK)
+                if (c->router->work >= LIMIT_TURN_WORK || !room_is_left(c->router))
                         return 1;
                 c->router->work += LIMIT_TURN_MESSAGE;
                 v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
@@ -370,5 +378,7 @@ static int on_event(struct loop_source *s, uint32_t events) {
                 v = connection_flush(c);
         if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT) || !list_empty(&c->backlog))
                 return v;
+        if (!room_is_left(c->router))
+                return room_put_off(c->router, c);
         return connection_read(c);
 }

@@ -33,7 +33,7 @@ enum connection_stage {
 };
 
 enum {
-        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, the sender's share, or LIMIT_LENT_BYTES */
+        CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, the sender's share, or no room on the bus */
         CONNECTION_E_FULL_FDS, /* LIMIT_QUEUE_FDS */
         CONNECTION_E_NO_FDS,   /* did not negotiate descriptors */
         CONNECTION_E_TOO_LONG, /* LIMIT_GATE_BYTES, to sbportal */
@@ -115,18 +115,20 @@ void connection_breach(struct connection *c, const char *what);
  * Queues p for the end of the turn.  What others send counts against its sender, and
  * one sender gets at most a fifth of LIMIT_QUEUE_BYTES; what is already queued
  * counts, not p, so one message of any legal size passes (to sbportal: of
- * LIMIT_GATE_BYTES) unless the bus is full of others' unread ones.  0 (also when c is dead),
- * CONNECTION_E_*, or -ENOMEM.
+ * LIMIT_GATE_BYTES) unless the bus is full of unread ones.  When memory fails, c is closed.
+ * 0 (also when c is dead) or CONNECTION_E_*.
  */
 int connection_send(struct connection *c, const struct packet *p);
 /* A longer message is read in place instead of being copied twice. */
 #define CONNECTION_PART_BYTES 16384u
 
 /*
- * Handles what is complete of data until router->work is LIMIT_TURN_WORK; *ret_used bytes of it.
- * 1: there may be more; 0; or a negative errno.
+ * Handles what is complete of data until router->work is LIMIT_TURN_WORK, and as long as
+ * room_is_left(); *ret_used bytes of it.  1: there may be more; 0; or a negative errno.
  */
 int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used);
+/* What is queued for it, or was read of it, goes at once: it is dead. */
+void connection_drop(struct connection *c);
 /* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */
 int connection_read(struct connection *c);
 /* Feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */

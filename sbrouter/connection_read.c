@@ -242,7 +242,7 @@ static int read_small(struct connection *c, struct reading *ret) {
         return take_scratch(c, n + ret->n);
 }
 
-int connection_work(struct connection *c) {
+static int work(struct connection *c) {
         struct blob *done;
         size_t used, n;
         int v;
@@ -265,6 +265,18 @@ int connection_work(struct connection *c) {
         return v;
 }
 
+/* For what it says there is no memory: that ends it, and nobody else. */
+static int end_without_memory(struct connection *c, int v) {
+        if (v != -ENOMEM)
+                return v;
+        connection_breach(c, "there is no memory for what it says");
+        return 0;
+}
+
+int connection_work(struct connection *c) {
+        return end_without_memory(c, work(c));
+}
+
 /* The pieces of large messages are read together, up to what a read of small ones may bring. */
 int connection_read(struct connection *c) {
         struct reading reading;
@@ -277,6 +289,6 @@ int connection_read(struct connection *c) {
                 v = c->in ? read_large(c, &reading) : read_small(c, &reading);
                 n += reading.n;
         } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH &&
-                 c->router->work < LIMIT_TURN_WORK);
-        return v;
+                 c->router->work < LIMIT_TURN_WORK && room_is_left(c->router));
+        return end_without_memory(c, v);
 }

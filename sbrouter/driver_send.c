@@ -59,7 +59,7 @@ static int send_bytes(struct router *r, struct connection *c, const void *data, 
 
         if (v == CONNECTION_E_FULL)
                 connection_breach(c, "it does not read what the bus tells it");
-        return v < 0 ? v : show(r, data, n);
+        return show(r, data, n);
 }
 
 int driver_send(struct router *r, struct connection *c, DBusMessage *message) {

@@ -2,8 +2,8 @@
 /*
  * Who holds the bus's memory, when it is too much: each connection answers for the
  * message that it has not finished and for the signals that it does not read.  What
- * others sent it is no reason to close it as long as it reads, and is bounded apart
- * (LIMIT_LENT_BYTES).
+ * others sent it is no reason to close it as long as it reads, and cannot fill the bus
+ * (LIMIT_UNREAD_BYTES).
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct router;
 struct connection *holder_of_most(struct router *r);
 
 /*
- * Of those that have read nothing for LIMIT_STALL_SECONDS the one with most unread
- * messages of others; for a bus that has no room for more of these.  Likewise.
+ * Of those that have read nothing for LIMIT_STALL_SECONDS the one with most to read; for a
+ * bus that has no room for what clients send one another.  Likewise.
  */
 struct connection *holder_that_hangs(struct router *r);

@@ -58,13 +58,15 @@ void loop_forget(struct loop_source *s) {
         s->fd = -1;
 }
 
-static int hand_out(struct epoll_event *events, int n) {
+/* Beginning with another one each time: who comes late in a turn may find no room in it. */
+static int hand_out(struct epoll_event *events, int n, uint64_t first) {
         for (int i = 0; i < n; i++) {
-                struct loop_source *s = events[i].data.ptr;
+                struct epoll_event *e = &events[(first + (unsigned)i) % (unsigned)n];
+                struct loop_source *s = e->data.ptr;
                 int r = 0;
 
                 if (s->fd >= 0) /* an earlier event of this turn may have removed it */
-                        r = s->fn(s, events[i].events);
+                        r = s->fn(s, e->events);
                 if (r < 0)
                         return r;
         }
@@ -83,7 +85,7 @@ int loop_run(struct loop *l, int (*turn)(void *self), void *self) {
                         return -errno;
                 l->now = read_clock();
                 l->turn++;
-                r = hand_out(events, n);
+                r = hand_out(events, n, l->turn);
                 if (r < 0)
                         return r;
         }

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -64,6 +65,7 @@ struct blob *blob_new(struct queue_pool *p, size_t cap, size_t expected) {
                 b->cap = cap;
         }
         b->ref = 1;
+        b->queued = false;
         p->bytes += b->cap;
         return b;
 }
@@ -101,6 +103,8 @@ struct blob *blob_unref(struct blob *b, struct queue_pool *p) {
         if (!b || --b->ref > 0)
                 return NULL;
         p->bytes -= b->cap;
+        if (b->queued)
+                p->queued -= b->cap;
         if (b->cap >= SPARE_BLOB_MIN && b->cap <= SPARE_BYTES)
                 keep_spare(p, b);
         else
@@ -154,6 +158,7 @@ static struct segment *segment_new(struct queue_pool *p, unsigned size, size_t n
                 return NULL;
         *s = (struct segment){.p = s->data, .cap = cap, .size = size};
         p->bytes += sizeof(*s) + cap;
+        p->queued += sizeof(*s) + cap;
         return s;
 }
 
@@ -163,6 +168,7 @@ static void segment_free(struct queue_pool *p, struct segment *s) {
         blob_unref(s->blob, p);
         fd_list_unref(s->fds);
         p->bytes -= sizeof(*s) + s->cap;
+        p->queued -= sizeof(*s) + s->cap;
         if (size < SEGMENT_N_SIZES && p->spare[size].n < sizes[size].n_spare) {
                 s->next = p->spare[size].first;
                 p->spare[size].first = s;
@@ -172,13 +178,27 @@ static void segment_free(struct queue_pool *p, struct segment *s) {
         }
 }
 
-void queue_pool_done(struct queue_pool *p) {
+static void free_spares(struct queue_pool *p) {
         for (unsigned size = 0; size < SEGMENT_N_SIZES; size++)
                 for (struct segment *s; (s = take_spare(p, size));)
                         free(s);
         while (p->n_blobs > 0)
                 free(remove_spare(p, 0));
+}
+
+void queue_pool_done(struct queue_pool *p) {
+        free_spares(p);
         *p = (struct queue_pool){0};
+}
+
+void queue_pool_trim(struct queue_pool *p) {
+        free_spares(p);
+        (void)malloc_trim(0);
+}
+
+/* What s takes as long as it is in a queue. */
+static size_t memory_of(const struct segment *s) {
+        return sizeof(*s) + s->cap + (s->blob ? s->blob->cap : 0);
 }
 
 static void append_segment(struct queue *q, struct segment *s) {
@@ -187,11 +207,15 @@ static void append_segment(struct queue *q, struct segment *s) {
         else
                 q->head = s;
         q->tail = s;
+        q->memory += memory_of(s);
 }
 
-/* A queue begins with a small one. */
-static unsigned choose_size(const struct queue *q, size_t n) {
-        if (!q->head && n <= sizes[SEGMENT_SMALL].cap)
+/*
+ * A small one is enough at first; behind a blob, where mostly another blob comes; and for
+ * descriptors, behind which others begin the next.
+ */
+static unsigned choose_size(const struct queue *q, size_t n, bool has_fds) {
+        if ((!q->tail || q->tail->blob || has_fds) && n <= sizes[SEGMENT_SMALL].cap)
                 return SEGMENT_SMALL;
         return n <= sizes[SEGMENT_LARGE].cap ? SEGMENT_LARGE : SEGMENT_N_SIZES;
 }
@@ -200,7 +224,7 @@ uint8_t *queue_reserve(struct queue *q, struct queue_pool *p, size_t n, struct f
         struct segment *s = q->tail;
 
         if (!s || fds || s->cap - s->len < n || s->cap == 0) {
-                s = segment_new(p, choose_size(q, n), n);
+                s = segment_new(p, choose_size(q, n, fds), n);
                 if (!s)
                         return NULL;
                 append_segment(q, s);
@@ -228,6 +252,9 @@ int queue_push_blob(struct queue *q, struct queue_pool *p, struct blob *b, size_
         if (!s)
                 return -ENOMEM;
         s->blob = blob_ref(b);
+        if (!b->queued)
+                p->queued += b->cap;
+        b->queued = true;
         s->p = b->data + off;
         s->len = n;
         append_segment(q, s);
@@ -283,6 +310,7 @@ static void consume(struct queue *q, struct queue_pool *p, size_t n) {
 
                 n -= s->len - s->off;
                 q->head = s->next;
+                q->memory -= memory_of(s);
                 segment_free(p, s);
         }
         if (q->head)

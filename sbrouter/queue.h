@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@
 /* Bytes with a reference count. */
 struct blob {
         unsigned ref;
+        bool queued; /* some queue has it: counted in the pool's queued */
         size_t cap;
         uint8_t data[];
 };
@@ -50,11 +52,13 @@ struct queue_pool {
         size_t spare_bytes; /* of these */
         size_t bytes;       /* of all pieces that are in use, not of spare ones */
         unsigned n_fds;     /* unread: in all queues, and sent from them */
+        size_t queued;      /* of those, of what lies in queues; a body that many share counts once */
 };
 
 struct queue {
         struct segment *head, *tail;
-        size_t bytes;
+        size_t bytes;  /* to be sent */
+        size_t memory; /* that its pieces take; what it shares with others is counted whole */
         unsigned n_fds;
         unsigned n_sent_fds, most_sent_fds; /* not known to be received; the most with one message */
         struct shares shares; /* whose bytes they are */
@@ -67,6 +71,8 @@ enum {
 };
 
 void queue_pool_done(struct queue_pool *p);
+/* Gives what is spare, and all else that malloc() keeps, back to the kernel. */
+void queue_pool_trim(struct queue_pool *p);
 
 /*
  * Room for cap bytes now, and for expected (>= cap) in the end.  It may come with

@@ -46,7 +46,8 @@ static int parcel_init(struct parcel *p, struct router *r, struct connection *se
         };
         if (m->frame.n_body <= BODY_SHARE_BYTES)
                 return 0;
-        if (blob) {
+        /* Of a blob that is mostly something else, as a header that was left out, a copy is less. */
+        if (blob && blob->cap / 3 <= m->frame.n_body) {
                 p->packet.blob = p->blob = blob_ref(blob);
                 return 0;
         }
@@ -71,15 +72,13 @@ struct broadcast {
 static int deliver(void *self, struct connection *receiver) {
         struct broadcast *b = self;
         struct packet p = b->parcel.packet;
-        int v;
 
         /* It chose to be sent this.  Not sbportal, which lives on whatever guests send. */
         if (!receiver->portal && p.n_header + p.n_body <= LIMIT_SIGNAL_BYTES)
                 p.charge = 0;
-        v = connection_send(receiver, &p);
-        if (v == CONNECTION_E_FULL && p.charge == 0)
+        if (connection_send(receiver, &p) == CONNECTION_E_FULL && p.charge == 0)
                 connection_breach(receiver, "it does not read the signals it subscribed to");
-        return v < 0 ? v : 0; /* who cannot take descriptors does not get the signal */
+        return 0; /* who cannot take descriptors does not get the signal */
 }
 
 int route_broadcast(struct router *r, struct connection *sender, const struct message *m,
@@ -268,7 +267,7 @@ static int ask_driver(struct router *r, struct connection *c, const struct messa
         size_t before = c->out.bytes;
         int v = driver_call(r, c, m);
 
-        r->work += LIMIT_TURN_CALL + (unsigned)((c->out.bytes - before) / LIMIT_TURN_BYTES);
+        r->work += LIMIT_TURN_CALL + (unsigned)((c->out.bytes - before) / LIMIT_TURN_ANSWER);
         return v;
 }
 

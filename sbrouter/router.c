@@ -11,7 +11,6 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "sbrouter/driver_send.h"
-#include "sbrouter/holder.h"
 #include "sbrouter/listener.h"
 #include "sbrouter/name.h"
 #include "sbrouter/reply.h"
@@ -34,6 +33,7 @@ int router_init(struct router *r) {
                 .loop.epoll_fd = -1,
                 .limits = {LIMIT_CONNECTIONS, LIMIT_QUEUE_BYTES},
                 .recounted = UINT64_MAX,
+                .room.ceiling = LIMIT_TURN_BYTES,
         };
         struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->backlog,
                                 &r->dirty,     &r->dying,       &r->watchers};
@@ -186,11 +186,12 @@ static int take_off(struct router *r, struct connection *c) {
         return v;
 }
 
-/* As much of that as is left of a turn's work. */
+/* As much of that as is left of a turn's work; those left over have to wait for room, too. */
 static int reap(struct router *r) {
         int v = 0;
 
-        while (v == 0 && r->work < LIMIT_TURN_WORK && !list_empty(&r->dying))
+        room_open(r);
+        while (v == 0 && r->work < LIMIT_TURN_WORK && room_is_left(r) && !list_empty(&r->dying))
                 v = take_off(r, LIST_OWNER(r->dying.next, struct connection, dying));
         return v;
 }
@@ -219,19 +220,25 @@ static int resume_accepting(struct router *r) {
         return 0;
 }
 
+/* Of two times; 0: never. */
+static uint64_t earlier(uint64_t a, uint64_t b) {
+        return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 static int next_wait(const struct router *r) {
         uint64_t until = r->accept_at;
 
-        if (r->liveness.due != 0 && (until == 0 || r->liveness.due < until))
-                until = r->liveness.due;
-        if (!list_empty(&r->backlog) || !list_empty(&r->dying))
+        until = earlier(until, r->liveness.due);
+        until = earlier(until, r->room.trim_at);
+        if (r->room.short_at != 0)
+                until = earlier(until, r->room.short_at + LIMIT_CROWD_MS);
+        else if (!list_empty(&r->backlog) || !list_empty(&r->dying))
                 return 0;
         if (!list_empty(&r->half_open)) {
                 const struct connection *c =
                         LIST_OWNER(r->half_open.next, struct connection, half_open);
 
-                if (until == 0 || c->deadline < until)
-                        until = c->deadline;
+                until = earlier(until, c->deadline);
         }
         if (until == 0)
                 return -1;
@@ -243,7 +250,8 @@ static int next_wait(const struct router *r) {
  * they take no more of it than one would.  Who has waited for nothing is served in each turn.
  */
 static int work_backlog(struct router *r) {
-        for (unsigned spent = 0; spent < LIMIT_TURN_WORK && !list_empty(&r->backlog);
+        for (unsigned spent = 0;
+             spent < LIMIT_TURN_WORK && room_is_left(r) && !list_empty(&r->backlog);
              spent += r->work) {
                 struct connection *c = LIST_OWNER(r->backlog.next, struct connection, backlog);
                 int v = connection_work(c);
@@ -258,19 +266,6 @@ static int work_backlog(struct router *r) {
         return 0;
 }
 
-/* What is over the limit of all goes with who holds most of it; what was read is flushed already. */
-static void enforce_total(struct router *r) {
-        struct connection *c = r->pool.bytes > LIMIT_BUS_BYTES ? holder_of_most(r) : NULL;
-
-        if (c)
-                connection_breach(c, "the bus is out of room, and it holds the most of it");
-        c = r->no_room ? holder_that_hangs(r) : NULL;
-        if (c)
-                connection_breach(c,
-                                  "others have no room, and it does not read what was sent to it");
-        r->no_room = false;
-}
-
 /* A connection that goes makes output for others, and that may end more of them. */
 static int settle(struct router *r) {
         int v;
@@ -279,11 +274,13 @@ static int settle(struct router *r) {
         do {
                 v = flush_dirty(r);
                 discard_dying(r);
-                enforce_total(r);
                 if (v == 0)
                         v = reap(r);
+                if (v == 0)
+                        room_enforce(r);
         } while (v == 0 && (!list_empty(&r->dirty) ||
-                            (!list_empty(&r->dying) && r->work < LIMIT_TURN_WORK)));
+                            (!list_empty(&r->dying) && r->work < LIMIT_TURN_WORK &&
+                             !room_is_short(r))));
         return v;
 }
 
@@ -295,8 +292,13 @@ static int turn(void *self) {
                 v = work_backlog(r);
         expire_half_open(r);
         liveness_work(r);
+        room_note_peak(r);
         if (v == 0)
                 v = settle(r);
+        if (v == 0)
+                v = room_resume(r);
+        room_open(r);
+        room_trim(r);
         return v < 0 ? v : next_wait(r);
 }
 

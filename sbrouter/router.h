@@ -12,8 +12,7 @@
  * Whoever does not keep up pays: a receiver that fills its queue by broadcasts or
  * by what it asks the bus is closed.  What others send to it is theirs: a call that
  * does not fit gets LimitsExceeded, a signal is lost, and nobody else is held up.
- * That has half of the bus's memory at most; the rest is what a connection answers
- * for itself, and there the largest holder goes when it is used up.
+ * What the whole bus holds is bounded apart: room.h.
  */
 #pragma once
 
@@ -28,6 +27,7 @@
 #include "sbrouter/match.h"
 #include "sbrouter/message.h"
 #include "sbrouter/queue.h"
+#include "sbrouter/room.h"
 #include "sbrouter/table.h"
 
 #define DRIVER_NAME "org.freedesktop.DBus"
@@ -70,11 +70,11 @@ struct router {
         uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
 
         struct queue_pool pool;
-        size_t backlog_bytes;       /* read, and waiting for their turn */
         unsigned n_partial_fds;     /* received, and their message is not complete */
         uint64_t recounted;         /* the turn in which fd_room.c asked the kernel about all */
-        size_t lent;                /* unread bytes in all queues that their senders answer for */
-        bool no_room;               /* a message was refused because of that, in this turn */
+        size_t backlog_bytes; /* read, and waiting for their turn */
+        struct room room;
+        bool no_room;         /* a message was refused, as too much is unread, in this turn */
         struct connection *lagging; /* a peer of ours that was seen far behind, or NULL */
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */

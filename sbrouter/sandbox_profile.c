@@ -40,6 +40,7 @@ static const struct sandbox_syscall syscalls[] = {
         /* malloc; never executable memory, and mappings of no file */
         ANY(brk),
         ANY(munmap),
+        IS(madvise, 2, MADV_DONTNEED), /* malloc_trim(): queue.c */
         IF(mremap, 3, ~(uint64_t)MREMAP_MAYMOVE, 0),
         BOTH(mmap, {2, PROT_EXEC, 0}, {3, MAP_ANONYMOUS, MAP_ANONYMOUS}),
 

@@ -317,10 +317,10 @@ def test_bus_bytes(env):
     assert bus.witness.alive()
 
 
-def test_lent_bytes(env):
+def test_unread_bytes(env):
     """128 MiB of unread messages from client to client: refused then, nobody is closed, small ones pass"""
     bus = Watched(env)
-    n, sure, size = limit(env, "LENT_BYTES"), limit(env, "LENT_SURE"), 30 << 20
+    n, sure, size = limit(env, "UNREAD_BYTES"), limit(env, "UNREAD_SURE"), 30 << 20
     before = bus.router.resident()
     slow = [bus.client() for _ in range(n // size + 4)]
     sender = bus.client()
@@ -352,7 +352,7 @@ def test_lent_bytes(env):
 def test_hanging_receivers(env):
     """receivers that hang keep the room of all others: after 10 s they are closed, one that reads a little is not"""
     bus = Watched(env)
-    n, seconds = limit(env, "LENT_BYTES"), limit(env, "STALL_SECONDS")
+    n, seconds = limit(env, "UNREAD_BYTES"), limit(env, "STALL_SECONDS")
     part, size = 39 << 20, 1 << 20
     hanging = [bus.client() for _ in range(2)]
     slow, sender, other = bus.client(), bus.client(), bus.client()

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 struct outcome {
         bool dead, monitor;
         unsigned names, matches, calls, held;
-        size_t replies, lent;
+        size_t replies, queued;
         size_t heard[BUS_CLIENTS]; /* bytes */
 };
 
@@ -72,7 +72,7 @@ static void play(const uint8_t *data, size_t n, size_t step, struct outcome *o) 
         o->calls = b.c[0]->n_calls;
         o->held = b.c[0]->n_held;
         o->replies = b.router.replies.n;
-        o->lent = b.router.lent;
+        o->queued = b.router.pool.queued;
         for (unsigned i = 1; i < BUS_CLIENTS; i++)
                 bus_leave(&b, i);
         bus_leave(&b, 0);
@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
                 return 0;
         assert(whole.names == cut.names && whole.matches == cut.matches &&
                whole.calls == cut.calls && whole.held == cut.held && whole.replies == cut.replies &&
-               whole.lent == 0 && cut.lent == 0);
+               whole.queued == 0 && cut.queued == 0);
         for (unsigned i = 0; i < BUS_CLIENTS; i++)
                 assert(whole.heard[i] == cut.heard[i]);
         return 0;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "sbrouter/connection.h"
 
+#include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/limits.h"
 #include "sbrouter/holder.h"
@@ -107,6 +110,72 @@ static void test_backlog_of_others(void) {
         CHECK_EQ_INT(backlog_beside(LIMIT_BACKLOG_BYTES, false), whole);
 }
 
+/* With a sanitizer no process is small: it is told what may fail. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+        return "allocator_may_return_null=1:max_allocation_size_mb=8";
+}
+
+/* From here on nothing of 8 MiB and more can be allocated. */
+static void take_memory_away(struct rlimit *ret) {
+        unsigned long pages = 0;
+        FILE *f = fopen("/proc/self/statm", "re");
+        struct rlimit less;
+
+        CHECK(f && fscanf(f, "%lu", &pages) == 1);
+        if (f)
+                (void)fclose(f);
+        CHECK_EQ_INT(getrlimit(RLIMIT_AS, ret), 0);
+        less = *ret;
+        less.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + (4u << 20);
+        if (less.rlim_cur < (rlim_t)1 << 40) /* no sanitizer */
+                CHECK_EQ_INT(setrlimit(RLIMIT_AS, &less), 0);
+}
+
+static void test_no_memory_to_send(void) {
+        struct packet p = {.header = "", .n_header = 32u << 20};
+        struct rlimit before;
+        struct bus b;
+
+        bus_init(&b, ROUTER_STANDALONE);
+        take_memory_away(&before);
+        CHECK_EQ_INT(connection_send(b.c[0], &p), 0);
+        CHECK_EQ_INT(setrlimit(RLIMIT_AS, &before), 0);
+        CHECK(b.c[0]->dead && !b.c[1]->dead);
+        CHECK_EQ_INT(b.router.pool.bytes, 0);
+        CHECK_EQ_INT(connection_send(b.c[0], &p), 0); /* it is dead: nothing happens */
+        bus_leave(&b, 0);
+        bus_done(&b);
+}
+
+static void test_no_memory_to_read(void) {
+        static uint8_t data[65536];
+        struct rlimit before;
+        struct wire w = {0};
+        struct bus b;
+
+        bus_init(&b, ROUTER_STANDALONE);
+        b.c[0]->stage = CONNECTION_MESSAGES;
+        wire_begin(&w, false, MESSAGE_SIGNAL, 0);
+        wire_text(&w, 1, "o", "/");
+        wire_text(&w, 2, "s", "t.T");
+        wire_text(&w, 3, "s", "M");
+        wire_end(&w, "", 0);
+        wire_put_u32(w.b + 4, 64u << 20, false); /* a body, which this is the start of */
+        CHECK_EQ_INT(send(b.ends[0], w.b, w.n, MSG_DONTWAIT), w.n);
+        take_memory_away(&before);
+        for (unsigned i = 0; i < 1000 && !b.c[0]->dead; i++) {
+                CHECK(send(b.ends[0], data, sizeof(data), MSG_DONTWAIT) > 0);
+                CHECK_EQ_INT(b.c[0]->source.fn(&b.c[0]->source, EPOLLIN), 0);
+        }
+        CHECK_EQ_INT(setrlimit(RLIMIT_AS, &before), 0);
+        CHECK(b.c[0]->dead && !b.c[1]->dead);
+        bus_leave(&b, 0);
+        bus_done(&b);
+}
+
 TEST_MAIN({"a backlog is counted until it is worked off", test_backlog_is_counted},
           {"a backlog goes with its connection", test_backlog_of_the_dead},
-          {"the more others have read, the less a client may", test_backlog_of_others})
+          {"the more others have read, the less a client may", test_backlog_of_others},
+          {"no memory for what one is sent: that one is closed", test_no_memory_to_send},
+          {"no memory for what one says: that one is closed", test_no_memory_to_read})

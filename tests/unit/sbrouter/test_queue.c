@@ -303,8 +303,70 @@ static void test_segments(void) {
         CHECK_EQ_INT(g.pool.bytes, 0);
 }
 
+/* What lies in a queue takes little more memory than it has bytes, and all of that is counted. */
+static void test_memory(void) {
+        for (size_t large = 8193; large <= 65536; large *= 2)
+                for (size_t small = 1; small < large; small *= 5) {
+                        RIG;
+                        for (unsigned k = 0; k < 100; k++) {
+                                put(&g, k, 150, NULL);
+                                put_blob(&g, k, large);
+                                put(&g, k, small, NULL);
+                        }
+                        CHECK(g.q.memory > g.q.bytes && g.q.memory < g.q.bytes / 2 * 5);
+                        CHECK_EQ_INT(g.pool.bytes, g.q.memory);
+                        CHECK_EQ_INT(g.pool.queued, g.q.memory);
+                        for (int v = QUEUE_E_AGAIN; v != 0;) {
+                                uint8_t buf[65536];
+                                unsigned n_fds;
+
+                                v = queue_flush(&g.q, &g.pool, g.out);
+                                CHECK_EQ_INT(g.pool.queued, g.q.memory);
+                                (void)take(&g, buf, sizeof(buf), &n_fds);
+                        }
+                        CHECK_EQ_INT(g.q.memory, 0);
+                        CHECK_EQ_INT(g.pool.bytes, 0);
+                }
+}
+
+/* Descriptors begin a segment each, and most of their messages are short. */
+static void test_memory_of_descriptors(void) {
+        RIG;
+        for (unsigned k = 0; k < LIMIT_QUEUE_FDS; k++) {
+                int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+                struct fd_list *l = fd_list_new(&fd, 1);
+
+                put(&g, k, 100, l);
+                fd_list_unref(l);
+        }
+        CHECK(g.pool.bytes <= LIMIT_QUEUE_FDS * 1024);
+}
+
+/* One body in two queues is there once: in each of them, and for all. */
+static void test_memory_shared(void) {
+        struct queue other = {0};
+        struct blob *b;
+
+        RIG;
+        b = blob_new(&g.pool, 100000, 100000);
+        CHECK_EQ_INT(g.pool.queued, 0); /* read, but nobody's yet */
+        CHECK_EQ_INT(queue_push_blob(&g.q, &g.pool, b, 0, 100000), 0);
+        CHECK_EQ_INT(queue_push_blob(&other, &g.pool, b, 0, 100000), 0);
+        blob_unref(b, &g.pool);
+        CHECK(g.q.memory >= 100000 && other.memory == g.q.memory);
+        CHECK(g.pool.queued >= 100000 && g.pool.queued < 101000);
+        CHECK_EQ_INT(g.pool.bytes, g.pool.queued);
+        queue_done(&other, &g.pool);
+        CHECK(g.pool.queued >= 100000);
+        queue_done(&g.q, &g.pool);
+        CHECK_EQ_INT(g.pool.queued, 0);
+}
+
 TEST_MAIN({"small messages", test_small}, {"small, large and shared", test_mixed},
           {"descriptors go with their message", test_descriptors},
           {"what is never sent", test_never_sent}, {"the reader does not read", test_full},
           {"the reader is gone", test_gone}, {"blobs", test_blob},
-          {"spare blobs", test_spares}, {"segments of two sizes", test_segments})
+          {"spare blobs", test_spares}, {"segments of two sizes", test_segments},
+          {"memory is counted, and little more than the bytes", test_memory},
+          {"memory of messages with descriptors", test_memory_of_descriptors},
+          {"what is shared is counted once", test_memory_shared})

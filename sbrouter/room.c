@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "sbrouter/room.h"
+
+#include <sys/epoll.h>
+
+#include "common/limits.h"
+#include "sbrouter/holder.h"
+#include "sbrouter/router.h"
+
+void room_open(struct router *r) {
+        size_t ceiling = r->pool.bytes + LIMIT_TURN_BYTES;
+
+        r->room.ceiling = ceiling < LIMIT_BUS_BYTES ? ceiling : LIMIT_BUS_BYTES;
+}
+
+bool room_is_left(const struct router *r) {
+        return r->pool.bytes <= r->room.ceiling;
+}
+
+bool room_is_short(const struct router *r) {
+        return r->pool.bytes > LIMIT_BUS_BYTES;
+}
+
+/*
+ * Whether there may be room soon without anybody's end: a burst that all are reading is
+ * nobody's fault.  most holds the most, and is not waited for if it does not read.
+ */
+static bool is_emptying(struct router *r, const struct connection *most) {
+        uint64_t now = r->loop.now;
+
+        if (most->out.bytes > 0 && now - most->read_at > LIMIT_CROWD_MS)
+                return false;
+        if (r->room.short_at != 0 && now - r->room.short_at < LIMIT_CROWD_MS)
+                return true;
+        if (r->room.short_at != 0 && r->room.sent < LIMIT_CROWD_BYTES)
+                return false;
+        r->room.short_at = now;
+        r->room.sent = 0;
+        return true;
+}
+
+void room_enforce(struct router *r) {
+        struct connection *c;
+
+        while (room_is_short(r) && (c = holder_of_most(r)) && !is_emptying(r, c)) {
+                connection_breach(c, "the bus is out of room, and it holds the most of it");
+                connection_drop(c);
+        }
+        if (!room_is_short(r))
+                r->room.short_at = 0;
+        c = r->no_room ? holder_that_hangs(r) : NULL;
+        if (c)
+                connection_breach(c,
+                                  "others have no room, and it does not read what was sent to it");
+        r->no_room = false;
+}
+
+/* If there is some in the next turn, that is soon; else nobody looks whether c has more. */
+int room_put_off(struct router *r, struct connection *c) {
+        if (!room_is_short(r))
+                return 0;
+        r->room.paused = true;
+        return loop_change(&r->loop, &c->source, c->source.events & ~(uint32_t)EPOLLIN);
+}
+
+int room_resume(struct router *r) {
+        if (!r->room.paused || room_is_short(r))
+                return 0;
+        r->room.paused = false;
+        LIST_FOREACH(link, &r->connections) {
+                struct connection *c = LIST_OWNER(link, struct connection, link);
+                int v = loop_change(&r->loop, &c->source, c->source.events | EPOLLIN);
+
+                if (v < 0)
+                        return v;
+        }
+        return 0;
+}
+
+void room_note_peak(struct router *r) {
+        if (r->pool.bytes > r->room.peak)
+                r->room.peak = r->pool.bytes;
+}
+
+void room_trim(struct router *r) {
+        bool is_much;
+
+        room_note_peak(r);
+        is_much = r->room.peak - r->pool.bytes > LIMIT_TRIM_BYTES;
+        if (r->room.trim_at == 0 && is_much)
+                r->room.trim_at = r->loop.now + LIMIT_TRIM_MS;
+        if (r->room.trim_at == 0 || r->room.trim_at > r->loop.now)
+                return;
+        r->room.trim_at = 0;
+        r->room.peak = r->pool.bytes;
+        if (is_much)
+                queue_pool_trim(&r->pool);
+}
