@@ -13,7 +13,7 @@ import socket
 
 from rig.limits import limit
 from rig.router import BUS, ERROR, PING, Watched, call, signal
-from rig.wire import variant, with_u32
+from rig.wire import bytes_message, variant, with_u32
 
 EVENTS = 64  # of one turn: loop.c
 ACCEPTS = 16  # of one turn: listener.c
@@ -102,6 +102,21 @@ def test_rules(env):
     answered = len(before_answer(witness))
     assert answered < 50, answered
     assert the_rest(witness, 200 - answered) and holder.alive()
+
+
+def test_rules_and_long_messages(env):
+    """the same when the signals are so long that each is read by itself"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    holder = many_rules(bus, 1000)
+    sender.send(bytes_message(20000))
+    assert witness.message().get_member() == "M"
+    with asleep(bus):
+        sender.send(bytes_message(20000) * 13)  # no more than one read brings
+        witness.send(PING)
+    answered = len(before_answer(witness))
+    assert answered < 11, answered
+    assert the_rest(witness, 13 - answered) and holder.alive()
 
 
 def test_receivers(env):
