@@ -102,6 +102,17 @@ uint8_t *body_text(const char *s, uint32_t *ret_n) {
         return b;
 }
 
+uint8_t *body_number_and_text(uint32_t number, const char *s, uint32_t *ret_n) {
+        uint32_t n = (uint32_t)strlen(s);
+        uint8_t *b = allocate(n + 9);
+
+        put_u32(b, number);
+        put_u32(b + 4, n);
+        memcpy(b + 8, s, n);
+        *ret_n = n + 9;
+        return b;
+}
+
 uint8_t *body_text_and_number(const char *s, uint32_t number, uint32_t *ret_n) {
         uint32_t n = (uint32_t)strlen(s), at = align_to(n + 5, 4);
         uint8_t *b = allocate(at + 4);

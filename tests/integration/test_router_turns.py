@@ -12,6 +12,7 @@ import signal as sig
 import socket
 
 from rig.limits import limit
+from rig.processes import wait_for
 from rig.router import BUS, ERROR, PING, Watched, call, signal
 from rig.wire import bytes_message, variant, with_u32
 
@@ -23,6 +24,7 @@ OWNER_CHANGED = "sender='org.freedesktop.DBus',member='NameOwnerChanged'"
 @contextlib.contextmanager
 def asleep(bus):
     os.kill(bus.router.process.pid, sig.SIGSTOP)
+    wait_for("it to stop", lambda: bus.router.status("State") == "T")
     try:
         yield
     finally:

@@ -299,7 +299,14 @@ static void test_work(void) {
         CHECK_EQ_INT(match_add(r, m.bus.c[0], parse("sender='not.owned'")), 0);
         r->work = 0;
         CHECK_EQ_INT(match_each(r, m.bus.c[1], &msg, on_found, &m), 0);
-        CHECK_EQ_INT(r->work, LIMIT_NAMES / LIMIT_TURN_CHAINS);
+        CHECK_EQ_INT(r->work, (LIMIT_NAMES + 1) / LIMIT_TURN_CHAINS);
+        /* Of two namespaces one is looked for. */
+        CHECK_EQ_INT(match_add(r, m.bus.c[0],
+                               parse("sender='not.owned',arg0namespace='zz',path_namespace='/zz'")),
+                     0);
+        r->work = 0;
+        CHECK_EQ_INT(match_each(r, m.bus.c[1], &msg, on_found, &m), 0);
+        CHECK_EQ_INT(r->work, 3 * (LIMIT_NAMES + 1) / LIMIT_TURN_CHAINS); /* "k", "k.n7" */
         bus_leave(&m.bus, 0);
         bus_leave(&m.bus, 1);
         bus_done(&m.bus);
