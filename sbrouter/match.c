@@ -276,7 +276,7 @@ static struct message_string signal_text(struct search *s, enum match_by by) {
                 return *(const struct message_string *)(const void *)((const char *)s->m +
                                                                       bys[by].field);
         arg = body_args_get(&s->args, bys[by].key);
-        return (struct message_string){arg->type == 's' ? arg->s : NULL, arg->n};
+        return (struct message_string){arg->s, arg->n};
 }
 
 static void add_texts(struct search *s, enum match_by by) {

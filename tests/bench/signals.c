@@ -196,7 +196,8 @@ static void own_name(struct stream *emitter, unsigned i) {
 
 /* The signal that rule i of the kind, and no other, fits. */
 static void signal_for(struct template *t, const char *kind, unsigned i) {
-        char path[64] = "/org/bench", interface[64] = INTERFACE, arg0[64] = "org.bench.nobodys.key";
+        char path[64] = "/org/bench", interface[64] = INTERFACE, arg0[64] = "org.bench.nobodys.key",
+             arg1[64] = "";
         struct words w = {
                 .type = TEMPLATE_SIGNAL,
                 .path = path,
@@ -209,15 +210,17 @@ static void signal_for(struct template *t, const char *kind, unsigned i) {
 
         if (strcmp(kind, "interface") == 0)
                 (void)snprintf(interface, sizeof(interface), "org.bench.I%u", i);
-        else if (strcmp(kind, "arg0") == 0 || strcmp(kind, "arg1") == 0)
+        else if (strcmp(kind, "arg0") == 0)
                 (void)snprintf(arg0, sizeof(arg0), "org.bench.a.key.number%u", i);
+        else if (strcmp(kind, "arg1") == 0)
+                (void)snprintf(arg1, sizeof(arg1), "org.bench.a.key.number%u", i);
         else if (strcmp(kind, "arg0namespace") == 0)
                 (void)snprintf(arg0, sizeof(arg0), "org.bench.N%u.key", i);
         else if (strcmp(kind, "sender") != 0) /* work_match() makes it the name's owner */
                 (void)snprintf(path, sizeof(path), "/org/bench/p%u", i);
         if (strcmp(kind, "arg1") == 0) {
-                w.signature = "us";
-                body = body_number_and_text(0, arg0, &n);
+                w.signature = "ss";
+                body = body_texts("org.bench.a.key", arg1, &n);
         } else {
                 body = body_text(arg0, &n);
         }
