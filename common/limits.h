@@ -22,7 +22,7 @@
 #define LIMIT_HALF_OPEN        64u       /* per listener, not yet past Hello: dbus-daemon's value; the oldest goes for a newcomer */
 #define LIMIT_NAMES            64u       /* per connection: nobody owns more than a handful */
 #define LIMIT_MATCHES          1024u     /* per connection: a GTK desktop shell holds about 200 */
-#define LIMIT_MATCHES_BUS      16384u    /* of all: 60 clients with 200; a signal may have to look at each */
+#define LIMIT_MATCHES_BUS      16384u    /* of all: 60 clients with 200; a signal may have to look at each, if somebody makes them so */
 #define LIMIT_MATCHES_SURE     32u       /* a connection gets these though the bus is full of others' */
 #define LIMIT_MATCH_RULE_BYTES 1024u     /* specification, "Match rules" */
 #define LIMIT_PENDING_REPLIES  256u      /* calls without an answer, per caller */

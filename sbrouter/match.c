@@ -170,7 +170,7 @@ int match_remove(struct router *r, struct connection *c, const struct match_rule
         uint64_t hash;
         unsigned form = choose_form(r, rule, &hash);
 
-        LIST_FOREACH (l, &c->matches) {
+        LIST_FOREACH(l, &c->matches) {
                 struct match *m = LIST_OWNER(l, struct match, owned);
 
                 if (m->form == form && m->node.hash == hash && match_rule_equal(m->rule, rule)) {
@@ -188,7 +188,7 @@ void match_remove_all(struct router *r, struct connection *c) {
 
 void match_list(struct connection *c, void (*fn)(void *self, const struct match_rule *rule),
                 void *self) {
-        LIST_FOREACH (l, &c->matches)
+        LIST_FOREACH(l, &c->matches)
                 fn(self, LIST_OWNER(l, struct match, owned)->rule);
 }
 
@@ -265,7 +265,7 @@ static void add_senders(struct search *s) {
                 return;
         }
         add_value(s, table_hash(&s->r->key, s->sender->name, s->sender->n_name));
-        LIST_FOREACH (l, &s->sender->names)
+        LIST_FOREACH(l, &s->sender->names)
                 add_value(s, LIST_OWNER(l, struct name_claim, claimed)->name->node.hash);
 }
 
@@ -276,7 +276,7 @@ static struct message_string signal_text(struct search *s, enum match_by by) {
                 return *(const struct message_string *)(const void *)((const char *)s->m +
                                                                       bys[by].field);
         arg = body_args_get(&s->args, bys[by].key);
-        return (struct message_string){arg->type == 's' ? arg->s : NULL, arg->n};
+        return (struct message_string){arg->s, arg->n};
 }
 
 static void add_texts(struct search *s, enum match_by by) {
@@ -368,7 +368,7 @@ bool match_watches(struct router *r, struct connection *c, struct connection *se
         if (c->is_monitor && list_empty(&c->matches))
                 return true;
         message_args(m, &s.args);
-        LIST_FOREACH (l, &c->matches) {
+        LIST_FOREACH(l, &c->matches) {
                 const struct match_rule *rule = LIST_OWNER(l, struct match, owned)->rule;
 
                 if ((c->is_monitor || rule->eavesdrop) && match_rule_fits(rule, m, &s.args) &&

@@ -4,7 +4,9 @@
 import typing
 
 BODIES = {0: "0 B", 1024: "1 KiB", 65536: "64 KiB", 1048576: "1 MiB"}
-KINDS = {"interface": "interfaces", "path": "paths", "arg0": "arg0", "full": "sender, path, ..."}
+KINDS = {"interface": "interfaces", "path": "paths", "arg0": "arg0", "full": "sender, path, ...",
+         "sender": "sender, interface", "arg0namespace": "arg0namespace", "path_namespace": "path_namespace",
+         "arg1": "arg1"}
 
 
 class Row(typing.NamedTuple):

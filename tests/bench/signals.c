@@ -131,24 +131,36 @@ void work_fanout(const struct bench *b, const char *receivers, const char *secon
 
 /* --- one rule of many ------------------------------------------------------------------------ */
 
+#define ONE_INTERFACE "interface='" INTERFACE "',member='" MEMBER "'"
+
+/* Rule i of a kind has i in place of the gap; some say who sends the signal, too. */
+static const struct {
+        const char *kind;
+        bool from_emitter;
+        const char *before, *after;
+} rule_kinds[] = {
+        {"interface", false, "interface='org.bench.I", "'"},
+        {"path", false, "path='/org/bench/p", "'"},
+        {"arg0", false, ONE_INTERFACE ",arg0='org.bench.a.key.number", "'"},
+        /* What GDBus and sd-bus install for a proxy, and for whatever has no path. */
+        {"full", true, "path='/org/bench/p", "'," ONE_INTERFACE},
+        {"sender", false, "sender='org.bench.S", "'," ONE_INTERFACE},
+        {"arg0namespace", false, ONE_INTERFACE ",arg0namespace='org.bench.N", "'"},
+        {"path_namespace", false, ONE_INTERFACE ",path_namespace='/org/bench/p", "'"},
+        {"arg1", true, "path='/org/bench'," ONE_INTERFACE ",arg1='org.bench.a.key.number", "'"},
+};
+
 void format_rule(char out[RULE_BYTES], const char *kind, const char *sender, unsigned i) {
-        if (strcmp(kind, "interface") == 0)
-                (void)snprintf(out, RULE_BYTES, "type='signal',interface='org.bench.I%u'", i);
-        else if (strcmp(kind, "path") == 0)
-                (void)snprintf(out, RULE_BYTES, "type='signal',path='/org/bench/p%u'", i);
-        else if (strcmp(kind, "arg0") == 0)
-                (void)snprintf(out, RULE_BYTES,
-                               "type='signal',interface='" INTERFACE "',member='" MEMBER
-                               "',arg0='org.bench.a.key.number%u'",
-                               i);
-        else if (strcmp(kind, "full") == 0) /* what GDBus and sd-bus install for a proxy */
-                (void)snprintf(
-                        out, RULE_BYTES,
-                        "type='signal',sender='%s',path='/org/bench/p%u',interface='" INTERFACE
-                        "',member='" MEMBER "'",
-                        sender, i);
-        else
-                fail("no such kind of rule: %s", kind);
+        size_t k = 0;
+
+        while (strcmp(rule_kinds[k].kind, kind) != 0)
+                if (++k == sizeof(rule_kinds) / sizeof(rule_kinds[0]))
+                        fail("no such kind of rule: %s", kind);
+        (void)snprintf(out, RULE_BYTES, "type='signal',%s%s%s%s%u%s",
+                       rule_kinds[k].from_emitter ? "sender='" : "",
+                       rule_kinds[k].from_emitter ? sender : "",
+                       rule_kinds[k].from_emitter ? "'," : "", rule_kinds[k].before, i,
+                       rule_kinds[k].after);
 }
 
 void add_rules(struct stream *s, const char *kind, const char *sender, unsigned first,
@@ -173,9 +185,19 @@ void add_rules(struct stream *s, const char *kind, const char *sender, unsigned 
         }
 }
 
+/* For the kind whose rules name a sender. */
+static void own_name(struct stream *emitter, unsigned i) {
+        char name[64];
+        struct incoming m;
+
+        (void)snprintf(name, sizeof(name), "org.bench.S%u", i);
+        stream_ask(emitter, "RequestName", name, 0, &m);
+}
+
 /* The signal that rule i of the kind, and no other, fits. */
 static void signal_for(struct template *t, const char *kind, unsigned i) {
-        char path[64] = "/org/bench", interface[64] = INTERFACE, arg0[64] = "org.bench.nobodys.key";
+        char path[64] = "/org/bench", interface[64] = INTERFACE, arg0[64] = "org.bench.nobodys.key",
+             arg1[64] = "";
         struct words w = {
                 .type = TEMPLATE_SIGNAL,
                 .path = path,
@@ -190,9 +212,18 @@ static void signal_for(struct template *t, const char *kind, unsigned i) {
                 (void)snprintf(interface, sizeof(interface), "org.bench.I%u", i);
         else if (strcmp(kind, "arg0") == 0)
                 (void)snprintf(arg0, sizeof(arg0), "org.bench.a.key.number%u", i);
-        else
+        else if (strcmp(kind, "arg1") == 0)
+                (void)snprintf(arg1, sizeof(arg1), "org.bench.a.key.number%u", i);
+        else if (strcmp(kind, "arg0namespace") == 0)
+                (void)snprintf(arg0, sizeof(arg0), "org.bench.N%u.key", i);
+        else if (strcmp(kind, "sender") != 0) /* work_match() makes it the name's owner */
                 (void)snprintf(path, sizeof(path), "/org/bench/p%u", i);
-        body = body_text(arg0, &n);
+        if (strcmp(kind, "arg1") == 0) {
+                w.signature = "ss";
+                body = body_texts("org.bench.a.key", arg1, &n);
+        } else {
+                body = body_text(arg0, &n);
+        }
         template_init(t, &w, body, n);
 }
 
@@ -227,6 +258,8 @@ void work_match(const struct bench *b, const char *kind, const char *rules) {
 
         stream_open(&emitter, &b->target, ROLE_EMITTER, STREAM_SMALL);
         emitter.on_message = on_nothing;
+        if (strcmp(kind, "sender") == 0)
+                own_name(&emitter, wanted);
         signal_for(&t, kind, wanted);
         arrivals = (struct arrivals){.n_body = t.n_body};
         span = span_begin(b);

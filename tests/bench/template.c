@@ -102,6 +102,18 @@ uint8_t *body_text(const char *s, uint32_t *ret_n) {
         return b;
 }
 
+uint8_t *body_texts(const char *a, const char *b, uint32_t *ret_n) {
+        uint32_t n_a = (uint32_t)strlen(a), n_b = (uint32_t)strlen(b), at = align_to(n_a + 5, 4);
+        uint8_t *body = allocate(at + n_b + 5);
+
+        put_u32(body, n_a);
+        memcpy(body + 4, a, n_a);
+        put_u32(body + at, n_b);
+        memcpy(body + at + 4, b, n_b);
+        *ret_n = at + n_b + 5;
+        return body;
+}
+
 uint8_t *body_text_and_number(const char *s, uint32_t number, uint32_t *ret_n) {
         uint32_t n = (uint32_t)strlen(s), at = align_to(n + 5, 4);
         uint8_t *b = allocate(at + 4);

@@ -37,10 +37,11 @@ struct words {
 void template_init(struct template *t, const struct words *w, uint8_t *take_body, uint32_t n_body);
 void template_done(struct template *t);
 
-/* Bodies: "ay" of n bytes, "s", "su", "h". */
+/* Bodies: "ay" of n bytes, "s", "su", "ss", "h". */
 uint8_t *body_bytes(uint32_t n, uint32_t *ret_n);
 uint8_t *body_text(const char *s, uint32_t *ret_n);
 uint8_t *body_text_and_number(const char *s, uint32_t number, uint32_t *ret_n);
+uint8_t *body_texts(const char *a, const char *b, uint32_t *ret_n);
 uint8_t *body_fd_index(uint32_t *ret_n);
 
 /* A call to the bus itself: with no argument, a text, or (number >= 0) a text and a number. */

@@ -12,8 +12,9 @@ import signal as sig
 import socket
 
 from rig.limits import limit
+from rig.processes import wait_for
 from rig.router import BUS, ERROR, PING, Watched, call, signal
-from rig.wire import variant, with_u32
+from rig.wire import bytes_message, variant, with_u32
 
 EVENTS = 64  # of one turn: loop.c
 ACCEPTS = 16  # of one turn: listener.c
@@ -23,6 +24,7 @@ OWNER_CHANGED = "sender='org.freedesktop.DBus',member='NameOwnerChanged'"
 @contextlib.contextmanager
 def asleep(bus):
     os.kill(bus.router.process.pid, sig.SIGSTOP)
+    wait_for("it to stop", lambda: bus.router.status("State") == "T")
     try:
         yield
     finally:
@@ -102,6 +104,21 @@ def test_rules(env):
     answered = len(before_answer(witness))
     assert answered < 50, answered
     assert the_rest(witness, 200 - answered) and holder.alive()
+
+
+def test_rules_and_long_messages(env):
+    """the same when the signals are so long that each is read by itself"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    holder = many_rules(bus, 1000)
+    sender.send(bytes_message(20000))
+    assert witness.message().get_member() == "M"
+    with asleep(bus):
+        sender.send(bytes_message(20000) * 13)  # no more than one read brings
+        witness.send(PING)
+    answered = len(before_answer(witness))
+    assert answered < 11, answered
+    assert the_rest(witness, 13 - answered) and holder.alive()
 
 
 def test_receivers(env):

@@ -275,6 +275,7 @@ static void test_work(void) {
         char text[LIMIT_MATCH_RULE_BYTES] = "arg0path='/q'";
         struct message msg;
         struct wire w;
+        uint32_t answer;
 
         bus_init(&m.bus, ROUTER_STANDALONE);
         number_seven(&w, &msg);
@@ -290,6 +291,24 @@ static void test_work(void) {
         CHECK_EQ_INT(match_each(r, m.bus.c[1], &msg, on_found, &m), 0);
         CHECK_EQ_INT(r->work, 100 + 1 + 2);
         match_remove_all(r, m.bus.c[0]);
+        /* And places where no rule is. */
+        for (unsigned i = 0; i < LIMIT_NAMES; i++) {
+                (void)snprintf(text, sizeof(text), "own.n%u", i);
+                CHECK_EQ_INT(name_request(r, m.bus.c[1], text, 0, &answer), 0);
+        }
+        CHECK_EQ_INT(match_add(r, m.bus.c[0], parse("sender='not.owned'")), 0);
+        r->work = 0;
+        CHECK_EQ_INT(match_each(r, m.bus.c[1], &msg, on_found, &m), 0);
+        CHECK_EQ_INT(r->work, (LIMIT_NAMES + 1) / LIMIT_TURN_CHAINS);
+        /* Of two namespaces one is looked for. */
+        CHECK_EQ_INT(match_add(r, m.bus.c[0],
+                               parse("sender='not.owned',arg0namespace='zz',path_namespace='/zz'")),
+                     0);
+        r->work = 0;
+        CHECK_EQ_INT(match_each(r, m.bus.c[1], &msg, on_found, &m), 0);
+        CHECK_EQ_INT(r->work, 3 * (LIMIT_NAMES + 1) / LIMIT_TURN_CHAINS); /* "k", "k.n7" */
+        bus_leave(&m.bus, 0);
+        bus_leave(&m.bus, 1);
         bus_done(&m.bus);
 }
 
