@@ -117,12 +117,16 @@ def test_fd_flood(env):
     os.close(r)
 
 
+def fd_fields(receiver, path, n):
+    return [(1, b"o", path), (2, b"s", b"t.T"), (3, b"s", b"Fds"),
+            (6, b"s", receiver.name.encode()), (9, b"u", n)]
+
+
 def send_fd_calls(sender, receiver, n, fds, count=1, serial=1000):
     """count calls with n descriptors each; the errors that come back at once."""
-    fields = [(1, b"o", b"/"), (2, b"s", b"t.T"), (3, b"s", b"Fds"),
-              (6, b"s", receiver.name.encode()), (9, b"u", n)]
     for i in range(count):
-        socket.send_fds(sender.socket, [fixed(CALL, serial + i, fields)], fds * n)
+        data = fixed(CALL, serial + i, fd_fields(receiver, b"/", n))
+        socket.send_fds(sender.socket, [data], fds * n)
     sender.send(call("/", BUS + ".Peer", "Ping", serial=serial + count))
     found = []
     while (m := sender.message()).get_reply_serial() != serial + count:
@@ -225,6 +229,9 @@ def test_fd_kernel_full(env):
         pairs = fill_kernel(limit(env, "ROUTER_FDS"), fds)
         sender.send(call("/", "t.T", "Before", destination=receiver.name, serial=6))
         assert send_fd_calls(sender, receiver, 1, fds, 2) == [FULL] * 2
+        # One whose header is too long, once it is stamped, for a message that the bus takes.
+        n = limit(env, "HEADER_BYTES") - len(fixed(SIGNAL, 50, fd_fields(receiver, b"/", 1)))
+        socket.send_fds(sender.socket, [fixed(SIGNAL, 8, fd_fields(receiver, b"/" + b"a" * n, 1))], fds)
         sender.send(call("/", "t.T", "After", destination=receiver.name, serial=9))
         # And an answer that is lost: there the error is in its place.
         serial = receiver.next_serial()
