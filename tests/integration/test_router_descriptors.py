@@ -157,6 +157,11 @@ def test_fd_hoarder(env):
         for fd in received_fds(hoarder, b"Fds", share):  # nothing tells the router of it
             os.close(fd)
         assert not send_fd_calls(sender, hoarder, each, fds, 1, 5000)
+        for i in range(limit(env, "BUS_FDS") // each + 1):  # and so it is with all others
+            reader = bus.client(fds=True)
+            assert not send_fd_calls(sender, reader, each, fds, 1, 6000 + 10 * i), i
+            for fd in received_fds(reader, b"Fds", each):
+                os.close(fd)
     assert hoarder.alive() and bus.witness.alive() and sender.alive()
 
 
@@ -223,7 +228,8 @@ def fill_kernel(n, fds):
 def test_fd_kernel_full(env):
     """the kernel takes no more of this user: such a message is lost, its caller learns it, nobody is closed"""
     bus = Watched(env)
-    sender, receiver = bus.client(fds=True), bus.client(fds=True)
+    sender, receiver, monitor = (bus.client(fds=True) for _ in range(3))
+    assert monitor.ask("BecomeMonitor", variant("(asu)", [], 0), interface=BUS + ".Monitoring") == ()
     with open("/dev/null", "rb") as null, most_open_files():
         fds = [null.fileno()]
         pairs = fill_kernel(limit(env, "ROUTER_FDS"), fds)
@@ -244,6 +250,10 @@ def test_fd_kernel_full(env):
         while (m := receiver.message()).get_reply_serial() != serial:
             members.append(m.get_member())
         assert m.get_error_name() == FULL and members[-2:] == ["Before", "After"], members
+        # Who watches loses its copies, too, and is told nothing that was for others.
+        sender.send(call("/", "t.T", "Last", destination=receiver.name, serial=10))
+        while (m := monitor.message()).get_member() != "Last":
+            assert m.get_destination() != monitor.name or m.get_member() == "NameLost", m.print_(0)
         assert receiver.alive() and bus.witness.alive() and "too many descriptors" in bus.router.log()
         for pair in pairs:
             for s in pair:
