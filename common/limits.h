@@ -30,7 +30,7 @@
 #define LIMIT_SIGNAL_BYTES     4194304u  /* 4 MiB: a longer broadcast counts against its sender, and who has no room misses it */
 #define LIMIT_PEER_QUEUE_BYTES 67108864u /* of the bus's own signals, for sbportal and sbsupervisor: 300 000 of them, then the peer hangs; from half of it on guests get no more names */
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
-#define LIMIT_BUS_FDS          512u      /* of all receivers, queued and sent but not received, each a quarter of what the others leave; LIMIT_ROUTER_FDS holds them beside the most connections, and the kernel takes that many from all buses of a user */
+#define LIMIT_BUS_FDS          512u      /* of all receivers, queued and sent but not received, each a quarter of what the others leave: LIMIT_ROUTER_FDS holds them beside the most connections and listeners, and the kernel takes as many of one user's buses together */
 #define LIMIT_PARTIAL_FDS      128u      /* of unfinished messages, of all: eight of the largest, for a message comes in one piece mostly */
 #define LIMIT_BUS_BYTES        268435456u /* 256 MiB of memory: of all unfinished, waiting and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
 #define LIMIT_BUS_BRIM         335544320u /* 320 MiB: what one turn may make of that, whatever it is; one message to all, or one leaving, makes below 40 MiB */
@@ -54,7 +54,7 @@
 #define LIMIT_VSOCK_BUFFER     262144u   /* bytes of one vsock stream that we have not read: the kernel's own value */
 #define LIMIT_PROBE_SECONDS    5u        /* between two looks whether a VM knows its streams: it does not boot faster */
 #define LIMIT_ROUTER_FDS       4096u     /* RLIMIT_NOFILE: all connections, and some full queues of descriptors */
-#define LIMIT_STANDALONE_CONNECTIONS 3072u /* what sbrouter --max-connections may say: of those descriptors, and the same room */
+#define LIMIT_STANDALONE_CONNECTIONS 2816u /* what sbrouter --max-connections may say: of those descriptors, and the same room */
 
 /* --- sbportal and the gate --------------------------------------------------------------- */
 #define LIMIT_REQUESTS_CLIENT 16u    /* open portal requests of one guest client: one dialog each */

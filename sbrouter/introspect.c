@@ -83,8 +83,9 @@ static void write_interfaces(struct xml *x) {
 static const char *find_child(const char *path) {
         size_t n = strcmp(path, "/") == 0 ? 0 : strlen(path);
 
-        return strncmp(DRIVER_PATH, path, n) == 0 && DRIVER_PATH[n] == '/' ? DRIVER_PATH + n + 1
-                                                                           : NULL;
+        if (strncmp(DRIVER_PATH, path, n) != 0 || DRIVER_PATH[n] != '/')
+                return NULL;
+        return &DRIVER_PATH[n + 1];
 }
 
 int driver_introspect(struct driver_call *call) {

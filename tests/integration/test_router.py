@@ -37,6 +37,11 @@ def test_introspection(env):
     router = bus(env)
     c = client(env, router)
     xml = c.ask("Introspect", interface=BUS + ".Introspectable")[0]
+    for path, child in (("/", "org/freedesktop/DBus"), ("/org", "freedesktop/DBus"),
+                        ("/org/freedesktop", "DBus"), ("/org/free", None), (BUS_PATH, None)):
+        text = c.ask("Introspect", interface=BUS + ".Introspectable", path=path)[0]
+        children = [n.path for n in Gio.DBusNodeInfo.new_for_xml(text).nodes]
+        assert children == ([child] if child else []), path
     node = Gio.DBusNodeInfo.new_for_xml(xml)
     methods = [(i.name, m) for i in node.interfaces for m in i.methods]
     assert len(methods) > 20

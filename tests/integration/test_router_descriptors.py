@@ -117,12 +117,16 @@ def test_fd_flood(env):
     os.close(r)
 
 
+def fd_fields(receiver, path, n):
+    return [(1, b"o", path), (2, b"s", b"t.T"), (3, b"s", b"Fds"),
+            (6, b"s", receiver.name.encode()), (9, b"u", n)]
+
+
 def send_fd_calls(sender, receiver, n, fds, count=1, serial=1000):
     """count calls with n descriptors each; the errors that come back at once."""
-    fields = [(1, b"o", b"/"), (2, b"s", b"t.T"), (3, b"s", b"Fds"),
-              (6, b"s", receiver.name.encode()), (9, b"u", n)]
     for i in range(count):
-        socket.send_fds(sender.socket, [fixed(CALL, serial + i, fields)], fds * n)
+        data = fixed(CALL, serial + i, fd_fields(receiver, b"/", n))
+        socket.send_fds(sender.socket, [data], fds * n)
     sender.send(call("/", BUS + ".Peer", "Ping", serial=serial + count))
     found = []
     while (m := sender.message()).get_reply_serial() != serial + count:
@@ -153,6 +157,11 @@ def test_fd_hoarder(env):
         for fd in received_fds(hoarder, b"Fds", share):  # nothing tells the router of it
             os.close(fd)
         assert not send_fd_calls(sender, hoarder, each, fds, 1, 5000)
+        for i in range(limit(env, "BUS_FDS") // each + 1):  # and so it is with all others
+            reader = bus.client(fds=True)
+            assert not send_fd_calls(sender, reader, each, fds, 1, 6000 + 10 * i), i
+            for fd in received_fds(reader, b"Fds", each):
+                os.close(fd)
     assert hoarder.alive() and bus.witness.alive() and sender.alive()
 
 
@@ -219,12 +228,16 @@ def fill_kernel(n, fds):
 def test_fd_kernel_full(env):
     """the kernel takes no more of this user: such a message is lost, its caller learns it, nobody is closed"""
     bus = Watched(env)
-    sender, receiver = bus.client(fds=True), bus.client(fds=True)
+    sender, receiver, monitor = (bus.client(fds=True) for _ in range(3))
+    assert monitor.ask("BecomeMonitor", variant("(asu)", [], 0), interface=BUS + ".Monitoring") == ()
     with open("/dev/null", "rb") as null, most_open_files():
         fds = [null.fileno()]
         pairs = fill_kernel(limit(env, "ROUTER_FDS"), fds)
         sender.send(call("/", "t.T", "Before", destination=receiver.name, serial=6))
         assert send_fd_calls(sender, receiver, 1, fds, 2) == [FULL] * 2
+        # One whose header is too long, once it is stamped, for a message that the bus takes.
+        n = limit(env, "HEADER_BYTES") - len(fixed(SIGNAL, 50, fd_fields(receiver, b"/", 1)))
+        socket.send_fds(sender.socket, [fixed(SIGNAL, 8, fd_fields(receiver, b"/" + b"a" * n, 1))], fds)
         sender.send(call("/", "t.T", "After", destination=receiver.name, serial=9))
         # And an answer that is lost: there the error is in its place.
         serial = receiver.next_serial()
@@ -237,6 +250,10 @@ def test_fd_kernel_full(env):
         while (m := receiver.message()).get_reply_serial() != serial:
             members.append(m.get_member())
         assert m.get_error_name() == FULL and members[-2:] == ["Before", "After"], members
+        # Who watches loses its copies, too, and is told nothing that was for others.
+        sender.send(call("/", "t.T", "Last", destination=receiver.name, serial=10))
+        while (m := monitor.message()).get_member() != "Last":
+            assert m.get_destination() != monitor.name or m.get_member() == "NameLost", m.print_(0)
         assert receiver.alive() and bus.witness.alive() and "too many descriptors" in bus.router.log()
         for pair in pairs:
             for s in pair:

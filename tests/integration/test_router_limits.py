@@ -446,7 +446,7 @@ def test_router_fds(env):
         rows = {line[:26].strip(): line[26:].split()[:2] for line in f}
     n = str(limit(env, "ROUTER_FDS"))
     assert rows["Max open files"] == [n, n], rows["Max open files"]
-    assert int(n) > limit(env, "STANDALONE_CONNECTIONS") + 2 * limit(env, "HALF_OPEN") + \
+    assert int(n) > limit(env, "STANDALONE_CONNECTIONS") + 8 * limit(env, "HALF_OPEN") + \
         limit(env, "BUS_FDS") + limit(env, "PARTIAL_FDS") + limit(env, "MESSAGE_FDS")
 
 

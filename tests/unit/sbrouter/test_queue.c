@@ -213,6 +213,52 @@ static void test_never_sent(void) {
         CHECK_EQ_INT(g.q.n_fds, 4);
 }
 
+/* A message is taken out of the head, with its body in a blob: the next follows, and the sums are right. */
+static void test_dropped(void) {
+        struct sent sent[] = {{100, 0}, {70, 0}};
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        struct fd_list *l = fd_list_new(&fd, 1);
+        size_t n;
+
+        RIG;
+        put(&g, 7, 50, l);
+        put_blob(&g, 8, 100000);
+        put(&g, 0, sent[0].n, NULL);
+        put(&g, 1, sent[1].n, NULL);
+        CHECK_EQ_INT(g.pool.n_fds, 1);
+        CHECK_EQ_INT(*queue_head(&g.q, &n), byte_of(7, 0));
+        CHECK_EQ_INT(n, 50);
+        queue_drop(&g.q, &g.pool, 100050);
+        CHECK_EQ_INT(l->ref, 1);
+        fd_list_unref(l);
+        CHECK_EQ_INT(g.q.n_fds + g.pool.n_fds, 0);
+        check_stream(&g, sent, 2, 65536);
+        CHECK(!queue_head(&g.q, &n));
+}
+
+/* Descriptors that were sent count until they are said to be received, or the queue is gone. */
+static void test_received(void) {
+        RIG;
+        for (unsigned i = 1; i <= 2; i++) {
+                int fds[2] = {open("/dev/null", O_RDONLY | O_CLOEXEC),
+                              open("/dev/null", O_RDONLY | O_CLOEXEC)};
+                struct fd_list *l = fd_list_new(fds, 2);
+
+                put(&g, i, 100, l);
+                fd_list_unref(l);
+                CHECK_EQ_INT(queue_flush(&g.q, &g.pool, g.out), 0);
+                CHECK_EQ_INT(g.q.n_fds, 0);
+                CHECK_EQ_INT(g.q.n_sent_fds, 2 * i);
+                CHECK_EQ_INT(g.q.most_sent_fds, 2);
+                CHECK_EQ_INT(g.pool.n_fds, 2 * i);
+        }
+        queue_received(&g.q, &g.pool, 1);
+        CHECK_EQ_INT(g.pool.n_fds, 1);
+        CHECK_EQ_INT(g.q.most_sent_fds, 2);
+        queue_received(&g.q, &g.pool, 0);
+        CHECK_EQ_INT(g.pool.n_fds + g.q.most_sent_fds, 0);
+}
+
 /* A reader that does not read: what it gets in the end is whole. */
 static void test_full(void) {
         struct sent sent[] = {{3000000, 0}, {10, 0}};
@@ -364,7 +410,8 @@ static void test_memory_shared(void) {
 
 TEST_MAIN({"small messages", test_small}, {"small, large and shared", test_mixed},
           {"descriptors go with their message", test_descriptors},
-          {"what is never sent", test_never_sent}, {"the reader does not read", test_full},
+          {"what is never sent", test_never_sent}, {"what is dropped", test_dropped},
+          {"descriptors that were sent", test_received}, {"the reader does not read", test_full},
           {"the reader is gone", test_gone}, {"blobs", test_blob},
           {"spare blobs", test_spares}, {"segments of two sizes", test_segments},
           {"memory is counted, and little more than the bytes", test_memory},
