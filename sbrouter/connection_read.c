@@ -273,7 +273,6 @@ int connection_read(struct connection *c) {
                 reading = (struct reading){0};
                 v = c->in ? read_large(c, &reading) : read_small(c, &reading);
                 n += reading.n;
-        } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH &&
-                 c->router->work < LIMIT_TURN_WORK);
+        } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH);
         return v;
 }
