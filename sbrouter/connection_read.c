@@ -289,6 +289,6 @@ int connection_read(struct connection *c) {
                 v = c->in ? read_large(c, &reading) : read_small(c, &reading);
                 n += reading.n;
         } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH &&
-                 c->router->work < LIMIT_TURN_WORK && room_is_left(c->router));
+                 room_is_left(c->router));
         return end_without_memory(c, v);
 }

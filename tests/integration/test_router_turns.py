@@ -60,11 +60,11 @@ def the_rest(client, n):
     return [client.message().get_member() for _ in range(n)] == ["M"] * n and client.alive()
 
 
-def many_rules(bus, n):
+def many_rules(bus, n, rule="arg0path='/q'"):
     """Rules that no signal fits and no index tells apart, of somebody who says nothing."""
     holder = bus.client()
     for _ in range(n):
-        assert holder.add_match("arg0path='/q'") == ()
+        assert holder.add_match(rule) == ()
     return holder
 
 
@@ -94,16 +94,40 @@ def test_messages(env):
 
 
 def test_rules(env):
-    """the same when each of fewer signals meets a thousand rules"""
+    """the same when each of fewer signals meets a thousand rules, or some with many arguments"""
     bus = Watched(env)
     witness, sender = listener_and_sender(bus)
-    holder = many_rules(bus, 1000)
+    arguments = "arg0path='/q'," + ",".join(f"arg{i}=x" for i in range(3, 63))
+    for n, rule, weight in ((1000, "arg0path='/q'", 1),
+                            (200, arguments, 1 + 61 // limit(env, "TURN_ARGS"))):
+        holder = many_rules(bus, n, rule)
+        with asleep(bus):
+            sender.send(b"".join(numbered(200)))
+            witness.send(PING)
+        answered = len(before_answer(witness))
+        assert answered <= limit(env, "TURN_WORK") // (n * weight) + 1, (rule, answered)
+        assert the_rest(witness, 200 - answered) and holder.alive()
+        holder.close()
+
+
+def test_names(env):
+    """the same when the sender has many names, by which rules are looked for in vain"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    n = limit(env, "NAMES")
+    for i in range(n):
+        assert sender.ask("RequestName", variant("(su)", f"t.N{i}", 0)) == (1,)
+    keys = ("path='/t'", "interface='t.T'", "member='M'")
+    forms = [form for k in range(4) for form in itertools.combinations(keys, k)]
+    for form in forms:
+        assert witness.add_match(",".join(("sender='not.owned'", *form))) == ()
     with asleep(bus):
-        sender.send(b"".join(numbered(200)))
+        sender.send(b"".join(numbered(1500)))
         witness.send(PING)
     answered = len(before_answer(witness))
-    assert answered < 50, answered
-    assert the_rest(witness, 200 - answered) and holder.alive()
+    places = len(forms) * n // limit(env, "TURN_CHAINS")
+    assert answered <= limit(env, "TURN_WORK") // places + 1, answered
+    assert the_rest(witness, 1500 - answered)
 
 
 def test_rules_and_long_messages(env):
@@ -139,7 +163,7 @@ def test_receivers(env):
 
 
 def test_long_answers(env):
-    """the same when the bus is asked for long lists"""
+    """the same when the bus is asked for long lists, or often"""
     bus = Watched(env)
     for k in range(16):
         c = bus.client()
@@ -147,14 +171,17 @@ def test_long_answers(env):
             "(su)", f"t.N{k}x{i}." + "y" * 200, 0), serial=10 + i) for i in range(64)))
         assert c.alive()
     asker, sure = roomy(bus.client()), bus.client()
-    with asleep(bus):
-        for i in range(40):
-            asker.send(call("/", BUS, "ListNames", serial=100 + i))
-        asker.send(call("/", BUS, "RequestName", variant("(su)", "t.Late", 0), serial=300))
-        sure.send(call("/", BUS, "GetNameOwner", variant("(s)", "t.Late"), serial=7))
-    assert sure.result(7) == ERROR + "NameHasNoOwner"  # asked last, and answered first
-    assert len(asker.reply(139).get_body().unpack()[0]) > 1024
-    assert asker.result(300) == (1,)
+    work, size = limit(env, "TURN_WORK"), 1024 * 200
+    assert len(asker.ask("ListNames")[0]) > 1024 and sure.alive()
+    for member, n in (("ListNames", work * limit(env, "TURN_ANSWER") // size + 1),
+                      ("GetId", work // limit(env, "TURN_CALL"))):
+        with asleep(bus):
+            for i in range(n):
+                asker.send(call("/", BUS, member, serial=100 + i))
+            asker.send(call("/", BUS, "RequestName", variant("(su)", "t." + member, 0), serial=300))
+            sure.send(call("/", BUS, "GetNameOwner", variant("(s)", "t." + member), serial=7))
+        assert sure.result(7) == ERROR + "NameHasNoOwner"  # asked last, and answered first
+        assert asker.result(300) == (1,)
 
 
 def test_many_that_flood(env):
