@@ -238,8 +238,11 @@ def test_leaving(env):
     assert len(told) < 400, len(told)
     told += [witness.message() for _ in range(len(leaving) * (n + 1) - len(told))]
     lost = [m.get_body().unpack()[0] for m in told]
-    # All are told, and of each client the unique name last.
-    assert lost[n::n + 1] == names and len(set(lost)) == len(lost)
+    # All are told, one client after the other, and of each the unique name last.
+    assert len(set(lost)) == len(lost)
+    for i in range(0, len(lost), n + 1):
+        *owned, name = lost[i:i + n + 1]
+        assert {o.split("x")[0] for o in owned} == {f"t.N{names.index(name)}"}, (name, owned)
     assert witness.alive() and holder.alive()
 
 
