@@ -22,7 +22,7 @@ int loop_init(struct loop *l) {
         if (l->epoll_fd < 0)
                 return -errno;
         l->now = read_clock();
-        l->turn = 0;
+        l->turn = l->first = 0;
         l->stop = false;
         return 0;
 }
@@ -58,7 +58,6 @@ void loop_forget(struct loop_source *s) {
         s->fd = -1;
 }
 
-/* Beginning with another one each time: who comes late in a turn may find no room in it. */
 static int hand_out(struct epoll_event *events, int n, uint64_t first) {
         for (int i = 0; i < n; i++) {
                 struct epoll_event *e = &events[(first + (unsigned)i) % (unsigned)n];
@@ -85,7 +84,7 @@ int loop_run(struct loop *l, int (*turn)(void *self), void *self) {
                         return -errno;
                 l->now = read_clock();
                 l->turn++;
-                r = hand_out(events, n, l->turn);
+                r = hand_out(events, n, l->first);
                 if (r < 0)
                         return r;
         }

@@ -23,6 +23,7 @@ struct loop {
         int epoll_fd;
         uint64_t now;  /* ms of CLOCK_MONOTONIC, read once per turn */
         uint64_t turn; /* this one's number */
+        uint64_t first; /* where the next begins, of those that are ready */
         bool stop;
 };
 

@@ -57,6 +57,7 @@ void room_enforce(struct router *r) {
 
 /* If there is some in the next turn, that is soon; else nobody looks whether c has more. */
 int room_put_off(struct router *r, struct connection *c) {
+        r->loop.first++; /* it may have been among the last: the next turn begins elsewhere */
         if (!room_is_short(r))
                 return 0;
         r->room.paused = true;
