@@ -43,7 +43,7 @@
 #define LIMIT_TRIM_BYTES       4194304u   /* so much that is not needed any more is given back to the host, */
 #define LIMIT_TRIM_MS          1000u      /* once it is so old: a busy bus needs it again at once */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
-#define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; */
+#define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; no message is divided: LIMIT_MATCHES_BUS rules of 64 arguments take 7 ms; */
 #define LIMIT_TURN_MESSAGE     8u        /* of these a message: to one receiver it takes below 1 us; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
 #define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */

@@ -194,8 +194,7 @@ void match_list(struct connection *c, void (*fn)(void *self, const struct match_
 
 /* --- who gets a signal --------------------------------------------------------------------- */
 
-/* All values that one signal has: one of each kind, of a namespace each prefix, of a sender each
- * name. */
+/* Of most kinds a signal has one value; of a namespace each prefix is one, of a sender each name. */
 #define MAX_VALUES (MATCH_N_BY + 2 * COMPONENTS + LIMIT_NAMES)
 
 /* One signal on its way through the index. */
