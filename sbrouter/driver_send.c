@@ -97,18 +97,17 @@ int driver_send_words(struct router *r, struct connection *c, struct driver_word
 
 int driver_error(struct router *r, struct connection *c, uint32_t serial, const char *error,
                  const char *text) {
+        /* Guests' words are in this, and their libdbus drops a bus that sends what is not UTF-8. */
+        const char *said = dbus_utf8_is_valid(text, strlen(text)) ? text : error;
         struct driver_words w = {
                 .type = MESSAGE_ERROR,
                 .reply_serial = serial,
                 .error = error,
                 .signature = "s",
-                .texts = &text,
+                .texts = &said,
                 .n = 1,
         };
 
-        /* Guests' words are in this, and their libdbus drops a bus that sends what is not UTF-8. */
-        if (!dbus_utf8_is_valid(text, strlen(text)))
-                text = error;
         return driver_send_words(r, c, &w);
 }
 

@@ -83,13 +83,15 @@ static struct match_text rule_text(const struct match_rule *rule, enum match_by 
 
 /* What of the text it is filed under: nothing, all of it, or of a namespace the start. */
 static size_t filed_bytes(const char *s, size_t n, enum match_by by) {
-        size_t ends[COMPONENTS];
+        size_t ends[COMPONENTS] = {0};
+        unsigned k;
 
         if (bys[by].separator == 0)
                 return n;
         if (n == 1 && s[0] == '/') /* everything lies in it */
                 return 0;
-        return ends[find_ends(s, n, bys[by].separator, ends) - 1];
+        k = find_ends(s, n, bys[by].separator, ends);
+        return k > 0 ? ends[k - 1] : 0;
 }
 
 /* The rule's form, and the hash of its texts. */
