@@ -353,6 +353,10 @@ def test_daemons_runtime_dir(env):
     assert linux.where(daemon, lambda: linux.umount("/proc")) == errno.EINVAL
     assert linux.where(daemon, lambda: (linux.mount("none", "/tmp", "tmpfs"),
                                         linux.umount("/tmp"))) == 0
+    # Nor the groups of processes, which their owner ends by a byte.
+    assert os.listdir("/sys/fs/cgroup")
+    assert in_view(daemon, "ls", "-A", "/sys/fs/cgroup").stdout == ""
+    assert linux.where(daemon, lambda: linux.umount("/sys/fs/cgroup")) == errno.EINVAL
     _, options, kind = mountinfo(daemon)[runtime]
     assert kind == "tmpfs" and {"ro", "nosuid", "nodev", "noexec"} <= options, options
     assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
