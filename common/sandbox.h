@@ -33,6 +33,7 @@ struct sandbox_syscall {
         int nr;                     /* SCMP_SYS(x) */
         unsigned n_args;            /* 0: any arguments */
         struct sandbox_arg args[2]; /* several rows of one nr: any of them may match */
+        int error;                  /* of one that is refused; 0: EPERM */
 };
 
 struct sandbox_rlimit {
@@ -50,7 +51,7 @@ struct sandbox_profile {
         size_t n_rlimits;
         const struct sandbox_syscall *syscalls; /* all others kill the process */
         size_t n_syscalls;
-        const struct sandbox_syscall *refused; /* in place of syscalls: these fail with EPERM */
+        const struct sandbox_syscall *refused; /* in place of syscalls: these fail */
         size_t n_refused;
 };
 

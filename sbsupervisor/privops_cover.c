@@ -38,8 +38,11 @@ static const struct {
         {".gnupg", 1}, /* agents, where there is no runtime directory */
 };
 
-/* Directories of sockets only, where new ones come. */
-static const char *const of_sockets[] = {"/tmp/.X11-unix", "/tmp/.ICE-unix"};
+/* Of nothing that a person picks. */
+static const char *const hidden[] = {
+        "/tmp/.X11-unix", "/tmp/.ICE-unix", /* sockets only, and new ones come */
+        "/sys/fs/cgroup", /* the person's own groups of processes end by a byte, or take one in */
+};
 
 struct cover {
         const struct privop_view *view;
@@ -258,9 +261,9 @@ static int cover_named(const struct privop_view *v) {
                     : S_ISDIR(st.stx_mode) ? cover_directory(fd)
                                            : 0;
         }
-        for (size_t i = 0; i < ELEMENTSOF(of_sockets) && r == 0; i++) {
+        for (size_t i = 0; i < ELEMENTSOF(hidden) && r == 0; i++) {
                 _cleanup_close_ int fd =
-                        open(of_sockets[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+                        open(hidden[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
                 r = fd >= 0 ? cover_directory(fd) : 0;
         }

@@ -34,6 +34,15 @@
 
 _Static_assert(AF_UNIX == 1 && AF_VSOCK == (32 | 8), "the rows of socket() say so");
 
+/* When argument i, an int, is not 0. */
+#define NOT_0(name, i)                                                                             \
+        OF_8(name, i, 0), OF_8(name, i, 8), OF_8(name, i, 16), OF_8(name, i, 24)
+#define OF_8(name, i, bit)                                                                         \
+        HAS(name, i, (bit)), HAS(name, i, (bit) + 1), HAS(name, i, (bit) + 2),                     \
+                HAS(name, i, (bit) + 3), HAS(name, i, (bit) + 4), HAS(name, i, (bit) + 5),         \
+                HAS(name, i, (bit) + 6), HAS(name, i, (bit) + 7)
+#define HAS(name, i, bit) IF(name, i, UINT64_C(1) << (bit), UINT64_C(1) << (bit))
+
 static const struct sandbox_syscall refused[] = {
         /*
          * Other processes from within: procs.c knows them by pidfd and channel only.  By
@@ -85,8 +94,8 @@ static const struct sandbox_syscall refused[] = {
         IF(mknodat, 2, S_IFMT, S_IFCHR),
         IF(mknodat, 2, S_IFMT, S_IFBLK),
         /*
-         * Nor a program that runs as the person whoever starts it.  Not seen are what openat2(2) makes,
-         * which virtiofsd does not use for that, and directories, of which mkdir(2) drops both bits.
+         * Nor a program that runs as the person whoever starts it.  Of what openat2(2) makes the mode is
+         * not seen: the daemons have none, see below.  Of directories mkdir(2) drops both bits.
          */
         SET_ID(chmod, 1), SET_ID(fchmod, 1), SET_ID(fchmodat, 2), SET_ID(creat, 1),
         SET_ID(mknod, 1), SET_ID(mknodat, 2),
@@ -146,6 +155,10 @@ static const struct sandbox_syscall refused_to_daemons[] = {
         /* They are given what they listen on. */
         ANY(bind),
         ANY(listen),
+        /* A mode in memory, which no filter sees.  Who is told that there is none takes openat(2). */
+        {.nr = SCMP_SYS(openat2), .error = ENOSYS},
+        /* The limits of others: one of CPU time kills as a signal does, past Landlock. */
+        NOT_0(prlimit64, 0),
 };
 
 static const struct sandbox_rlimit rlimits[] = {

@@ -353,6 +353,10 @@ def test_daemons_runtime_dir(env):
     assert linux.where(daemon, lambda: linux.umount("/proc")) == errno.EINVAL
     assert linux.where(daemon, lambda: (linux.mount("none", "/tmp", "tmpfs"),
                                         linux.umount("/tmp"))) == 0
+    # Nor the groups of processes, which their owner ends by a byte.
+    assert os.listdir("/sys/fs/cgroup")
+    assert in_view(daemon, "ls", "-A", "/sys/fs/cgroup").stdout == ""
+    assert linux.where(daemon, lambda: linux.umount("/sys/fs/cgroup")) == errno.EINVAL
     _, options, kind = mountinfo(daemon)[runtime]
     assert kind == "tmpfs" and {"ro", "nosuid", "nodev", "noexec"} <= options, options
     assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
@@ -442,7 +446,7 @@ def tried(env, variable, real, waived=""):
         variable: daemon_tries.make(env, real, victims.pids)}))
     said = sidebus.wait_log(daemon_tries.PREFIX + r"(\{.*\})")[1]
     assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
-    env.hostile(boundaries.DAEMONS, 64 + len(victims.pids) + 2)
+    env.hostile(boundaries.DAEMONS, 64 + len(victims.pids) + 4)
     return json.loads(said), victims
 
 
@@ -458,8 +462,8 @@ def arrive(victims, doors):
 
 
 def test_daemons_others(env):
-    """in a daemon's place: only unix sockets, no signal to others, no server, no new code"""
-    expected = {"families": [socket.AF_UNIX], "listens": False,
+    """in a daemon's place: only unix sockets, no signal to others, no server, no new code, no setuid"""
+    expected = {"families": [socket.AF_UNIX], "listens": False, "limits": False, "set_id": False,
                 "code": linux.memory_may_become_code(),
                 # Of that one the kernel says nothing.
                 "signals": ["F_SETOWN"] if SIGNALS_BOUND else list(daemon_tries.DOORS)}
@@ -478,7 +482,8 @@ def test_daemons_layers(env):
     assert could["families"] == [socket.AF_UNIX] and not could["listens"], could
     arrive(victims, ALL_DOORS)
     could, victims = tried(env, *real, waived="seccomp")
-    assert {socket.AF_UNIX, socket.AF_VSOCK} <= set(could["families"]) and could["listens"], could
+    assert {socket.AF_UNIX, socket.AF_VSOCK} <= set(could["families"]), could
+    assert could["listens"] and could["limits"] and could["set_id"], could
     arrive(victims, [] if SIGNALS_BOUND else ALL_DOORS)
 
 

@@ -3,7 +3,8 @@
 
 make() writes a program for SIDEBUS_DOCUMENT_PORTAL, SIDEBUS_PERMISSION_STORE or SIDEBUS_VIRTIOFSD
 that runs this file: it tries every family of sockets, a signal by each door to a process each,
-to listen, and to execute what it has written; says on a line of its log what came of it; and
+to change the limits of one, to make a setuid file by a mode that no filter sees, to listen, and to
+execute what it has written; says on a line of its log what came of it; and
 becomes the real daemon.
 """
 
@@ -12,8 +13,10 @@ import fcntl
 import json
 import mmap
 import os
+import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
@@ -118,10 +121,20 @@ def _execute_written():
           mmap.PROT_READ | mmap.PROT_EXEC)
 
 
+def _make_set_id():
+    how = struct.pack("=QQQ", os.O_TMPFILE | os.O_RDWR, 0o6755, 0)
+    _call("syscall", 437, -100, b"/tmp", how, len(how))  # openat2
+
+
+def _limit(pid):
+    resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+
+
 def main(real, victims):
     if "--version" not in sys.argv:
         print(PREFIX + json.dumps({
             "families": [family for family in range(64) if _opens(family)],
             "signals": [door for door, pid in zip(DOORS, victims) if _done(DOORS[door], pid)],
+            "limits": _done(_limit, victims[0]), "set_id": _done(_make_set_id),
             "listens": _done(_listen), "code": _done(_execute_written)}), flush=True)
     os.execv(real, [real, *sys.argv[1:]])
