@@ -70,8 +70,11 @@ int room_resume(struct router *r) {
         r->room.paused = false;
         LIST_FOREACH(link, &r->connections) {
                 struct connection *c = LIST_OWNER(link, struct connection, link);
-                int v = loop_change(&r->loop, &c->source, c->source.events | EPOLLIN);
+                int v;
 
+                if (c->dead) /* and still being taken off: it has no stream any more */
+                        continue;
+                v = loop_change(&r->loop, &c->source, c->source.events | EPOLLIN);
                 if (v < 0)
                         return v;
         }
