@@ -384,8 +384,10 @@ static int on_event(struct loop_source *s, uint32_t events) {
                 return 0;
         if (events & EPOLLOUT)
                 v = connection_flush(c);
-        if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT) || !list_empty(&c->backlog))
+        if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT))
                 return v;
+        if (!list_empty(&c->backlog))
+                return room_is_short(c->router) ? room_put_off(c->router, c) : 0;
         if (!room_is_left(c->router))
                 return room_put_off(c->router, c);
         return connection_read(c);
