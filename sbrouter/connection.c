@@ -231,7 +231,8 @@ static int drop_head(struct connection *c) {
                 log_warning("a message for %s is dropped: too many descriptors were sent and not received",
                             c->name);
         v = v == 0 ? route_undelivered(c->router, c, &m) : 0;
-        queue_drop(&c->out, &c->router->pool, length);
+        if (c->out.bytes > 0) /* c may be who is told: with no memory for that it has ended */
+                queue_drop(&c->out, &c->router->pool, length);
         return v;
 }
 
