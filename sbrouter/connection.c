@@ -231,7 +231,8 @@ static int drop_head(struct connection *c) {
                 log_warning("a message for %s is dropped: too many descriptors were sent and not received",
                             c->name);
         v = v == 0 ? route_undelivered(c->router, c, &m) : 0;
-        queue_drop(&c->out, &c->router->pool, length);
+        if (c->out.bytes > 0) /* c may be who is told: with no memory for that it has ended */
+                queue_drop(&c->out, &c->router->pool, length);
         return v;
 }
 
@@ -384,8 +385,10 @@ static int on_event(struct loop_source *s, uint32_t events) {
                 return 0;
         if (events & EPOLLOUT)
                 v = connection_flush(c);
-        if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT) || !list_empty(&c->backlog))
+        if (v < 0 || c->dead || !(events & ~(uint32_t)EPOLLOUT))
                 return v;
+        if (!list_empty(&c->backlog))
+                return room_is_short(c->router) ? room_put_off(c->router, c) : 0;
         if (!room_is_left(c->router))
                 return room_put_off(c->router, c);
         return connection_read(c);

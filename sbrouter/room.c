@@ -61,7 +61,8 @@ int room_put_off(struct router *r, struct connection *c) {
         if (!room_is_short(r))
                 return 0;
         r->room.paused = true;
-        return loop_change(&r->loop, &c->source, c->source.events & ~(uint32_t)EPOLLIN);
+        /* Whose peer is gone is told of always; by edges, once. */
+        return loop_change(&r->loop, &c->source, (c->source.events & ~(uint32_t)EPOLLIN) | EPOLLET);
 }
 
 int room_resume(struct router *r) {
@@ -70,8 +71,12 @@ int room_resume(struct router *r) {
         r->room.paused = false;
         LIST_FOREACH(link, &r->connections) {
                 struct connection *c = LIST_OWNER(link, struct connection, link);
-                int v = loop_change(&r->loop, &c->source, c->source.events | EPOLLIN);
+                int v;
 
+                if (c->dead) /* and still being taken off: it has no stream any more */
+                        continue;
+                v = loop_change(&r->loop, &c->source,
+                                (c->source.events & ~(uint32_t)EPOLLET) | EPOLLIN);
                 if (v < 0)
                         return v;
         }

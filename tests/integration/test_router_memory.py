@@ -185,6 +185,47 @@ def test_crowded(env):
     assert "it holds the most of it" in bus.router.log()
 
 
+def test_largest_has_much_to_leave(env):
+    """a bus over its limit listens to nobody, and closes who holds most: that is not off the bus in one turn"""
+    bus = Watched(env)
+    total, n, calls = limit(env, "BUS_BYTES"), limit(env, "NAMES"), limit(env, "PENDING_REPLIES")
+    assert (n + calls) * limit(env, "TURN_CALL") > 2 * limit(env, "TURN_WORK")
+    holders = [bus.client() for _ in range(3)]
+    for k, c in enumerate(holders):
+        c.send(b"".join(call(BUS_PATH, BUS, "RequestName", variant("(su)", f"t.N{k}.N{i}", 0),
+                             serial=1000 + i) for i in range(n)))
+        c.send(b"".join(call("/", "t.I", "M", destination=c.name, serial=5000 + i)
+                        for i in range(calls)))
+        assert c.alive()
+    half = limit(env, "ARRAY_BYTES") - 4096
+    array = struct.pack("<I", half) + bytes(half)
+    message = fixed(SIGNAL, 5, [*NAMED, (8, b"g", b"ayay")], array + array)
+    assert len(message) <= limit(env, "MESSAGE_BYTES") and 3 * len(message) > total * 5 / 4
+
+    def hold(c):
+        with contextlib.suppress(OSError):
+            c.socket.settimeout(None)
+            c.socket.sendall(memoryview(message)[:-4096])
+
+    threads = [threading.Thread(target=hold, args=(c,)) for c in holders]
+    os.kill(bus.router.process.pid, sig.SIGSTOP)  # none is done before the others begin
+    for t in threads:
+        t.start()
+    os.kill(bus.router.process.pid, sig.SIGCONT)
+    try:
+        wait_for("one to be closed", lambda: "it holds the most of it" in bus.router.log(), 60)
+        bus.witness.socket.settimeout(60)
+        assert bus.witness.alive()
+    finally:
+        for c in holders:
+            with contextlib.suppress(OSError):
+                c.socket.shutdown(socket.SHUT_RDWR)
+        for t in threads:
+            t.join()
+    assert bus.witness.alive()
+    env.hostile(boundaries.GUEST)
+
+
 def test_shared_body(env):
     """a broadcast of 5 MiB to 40 who read: each gets it, for its body is there once"""
     bus = Watched(env)
