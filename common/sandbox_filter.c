@@ -61,8 +61,9 @@ static int add_rows(scmp_filter_ctx ctx, uint32_t action, const struct sandbox_s
                 for (unsigned k = 0; k < s->n_args; k++)
                         cmp[k] = (struct scmp_arg_cmp){s->args[k].index, SCMP_CMP_MASKED_EQ,
                                                        s->args[k].mask, s->args[k].value};
-                r = seccomp_rule_add_array(ctx, s->error > 0 ? SCMP_ACT_ERRNO((uint32_t)s->error) : action,
-                                           s->nr, s->n_args, cmp);
+                r = seccomp_rule_add_array(
+                        ctx, s->error > 0 ? SCMP_ACT_ERRNO((uint32_t)s->error) : action, s->nr,
+                        s->n_args, cmp);
         }
         return r;
 }

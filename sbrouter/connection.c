@@ -114,13 +114,12 @@ void connection_breach(struct connection *c, const char *what) {
 
 static int append_packet(struct connection *c, const struct packet *p) {
         size_t n_copied = p->blob ? 0 : p->n_body;
+        uint8_t *out;
         int v;
 
         if (c->out.bytes == 0)
                 c->read_at = c->router->loop.now;
         v = shares_add(&c->out.shares, p->charge, p->n_header + p->n_body);
-        uint8_t *out;
-
         if (v < 0)
                 return v;
         out = queue_reserve(&c->out, &c->router->pool, p->n_header + n_copied, p->fds);

@@ -19,11 +19,11 @@
 #include "common/cleanup.h"
 #include "common/sandbox_rows.h"
 
+/* When argument i has this bit. */
+#define HAS(name, i, bit) IF(name, i, UINT64_C(1) << (bit), UINT64_C(1) << (bit))
 #define FAMILY(f) IS(socket, 0, (f)), IS(socketpair, 0, (f))
 /* All with this bit in their number. */
-#define FAMILIES(bit)                                                                              \
-        IF(socket, 0, UINT64_C(1) << (bit), UINT64_C(1) << (bit)),                                 \
-                IF(socketpair, 0, UINT64_C(1) << (bit), UINT64_C(1) << (bit))
+#define FAMILIES(bit) HAS(socket, 0, bit), HAS(socketpair, 0, bit)
 
 /* When the mode that argument i is sets one of the two. */
 #define SET_ID(name, i) IF(name, i, S_ISUID, S_ISUID), IF(name, i, S_ISGID, S_ISGID)
@@ -41,7 +41,6 @@ _Static_assert(AF_UNIX == 1 && AF_VSOCK == (32 | 8), "the rows of socket() say s
         HAS(name, i, (bit)), HAS(name, i, (bit) + 1), HAS(name, i, (bit) + 2),                     \
                 HAS(name, i, (bit) + 3), HAS(name, i, (bit) + 4), HAS(name, i, (bit) + 5),         \
                 HAS(name, i, (bit) + 6), HAS(name, i, (bit) + 7)
-#define HAS(name, i, bit) IF(name, i, UINT64_C(1) << (bit), UINT64_C(1) << (bit))
 
 static const struct sandbox_syscall refused[] = {
         /*

@@ -21,7 +21,7 @@
 #include "sbsupervisor/desktop_entry.h"
 #include "sbsupervisor/launch.h"
 #include "sbsupervisor/orphans.h"
-#include "sbsupervisor/room.h"
+#include "sbsupervisor/file_limit.h"
 #include "sbsupervisor/virtiofsd.h"
 
 #define START_USEC    30000000ull /* real starts take under a second; a loaded machine some more */
@@ -488,7 +488,7 @@ int supervisor_run(struct supervisor *s) {
         for (enum proc_id id = 0; id < PROC_N; id++)
                 s->procs[id] = (struct proc){
                         .supervisor = s, .id = id, .pidfd = -1, .chan.fd = -1};
-        room_make(&s->files);
+        file_limit_raise(&s->files);
         if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
                 return log_error_errno(errno, "cannot become a subreaper");
         r = start(s);

@@ -11,6 +11,7 @@ import sys
 import time
 
 from rig import boundaries
+from rig.files import read, write
 from rig.guest import GLib, GuestClient
 from rig.session import path_uri
 from rig.sidebus import in_namespace
@@ -19,16 +20,6 @@ from rig.world import PORTAL, World
 DIRECTORY = {"directory": GLib.Variant("b", True)}
 NOT_ALLOWED = (errno.EPERM, errno.EACCES, errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL,
                errno.EROFS)
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def write(path, content):
-    with open(path, "wb") as f:
-        f.write(content)
 
 
 class Share:

@@ -7,22 +7,13 @@ import os
 import struct
 
 from rig import boundaries, quota
+from rig.files import read, write
 from rig.guest import GLib, GuestClient, pump
 from rig.processes import wait_for
 from rig.vhost_fuse import FORGET, MKDIR, RELEASE, ROOT, UNLINK, Vm
 from rig.world import World
 
 DIRECTORY = {"directory": GLib.Variant("b", True)}
-
-
-def read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def write(path, content):
-    with open(path, "wb") as f:
-        f.write(content)
 
 
 class Guest:

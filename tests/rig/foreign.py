@@ -112,3 +112,23 @@ def wrap(directory, program, name):
                                libraries=_only(directory, "usr/lib/*-linux-gnu*")))
     os.chmod(script, 0o755)
     return script
+
+
+def version(program, pattern=r"\d+(?:\.\d+)*"):
+    """The numbers of its version, of which pattern is the text; None when it does not say so."""
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20,
+                              check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(pattern, done.stdout)
+    return tuple(int(n) for n in re.findall(r"\d+", match[0])) if match else None
+
+
+def fresh(directory, suite, packages, programs):
+    """The packages in a directory that was emptied, with a script for each program."""
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    unpack(suite, packages, directory)
+    for program in programs:
+        wrap(directory, program, os.path.basename(program))

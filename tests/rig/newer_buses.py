@@ -6,9 +6,6 @@ compared with both.
 """
 
 import os
-import re
-import shutil
-import subprocess
 
 from . import foreign
 
@@ -18,20 +15,9 @@ PACKAGES = (*PROGRAMS, "libapparmor1", "libaudit1", "libc6", "libcap-ng0", "libc
             "libexpat1", "libgcc-s1", "libpcre2-8-0", "libselinux1", "libsystemd0")
 
 
-def version(program):
-    """The numbers of its version; None when it does not start."""
-    try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20,
-                              check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"\d+(\.\d+)*", done.stdout)
-    return tuple(int(n) for n in match[0].split(".")) if match else None
-
-
 def _are_new(directory):
     """Whether both are, in this directory, or ("") as this machine has them."""
-    found = {name: version(os.path.join(directory, name)) for name in PROGRAMS}
+    found = {name: foreign.version(os.path.join(directory, name)) for name in PROGRAMS}
     return all(v is not None and v >= PROGRAMS[name] for name, v in found.items())
 
 
@@ -50,11 +36,7 @@ def fetch(build):
     if found is not None:
         return found
     directory = _directory(build)
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory)
-    foreign.unpack(SUITE, PACKAGES, directory)
-    for name in PROGRAMS:
-        foreign.wrap(directory, "usr/bin/" + name, name)
+    foreign.fresh(directory, SUITE, PACKAGES, ["usr/bin/" + name for name in PROGRAMS])
     if not _are_new(directory):
         raise RuntimeError(f"{directory}: its programs do not start")
     return directory

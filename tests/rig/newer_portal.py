@@ -6,9 +6,6 @@ document portal and the permission store that belong to it (see foreign.py).
 """
 
 import os
-import re
-import shutil
-import subprocess
 
 from . import foreign
 
@@ -24,13 +21,7 @@ PACKAGES = ("xdg-desktop-portal", "libatomic1", "libblkid1", "libc6", "libcap2",
 
 def version(libexec):
     """(major, minor, micro) of the xdg-desktop-portal there; None when it does not start."""
-    try:
-        done = subprocess.run([os.path.join(libexec, PROGRAMS[0]), "--version"],
-                              capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"(\d+)\.(\d+)\.(\d+)", done.stdout)
-    return tuple(int(n) for n in match.groups()) if match else None
+    return foreign.version(os.path.join(libexec, PROGRAMS[0]), r"\d+\.\d+\.\d+")
 
 
 def registers(libexec=NATIVE):
@@ -54,11 +45,7 @@ def fetch(build):
     if found:
         return found
     directory = _directory(build)
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory)
-    foreign.unpack(SUITE, PACKAGES, directory)
-    for name in PROGRAMS:
-        foreign.wrap(directory, "usr/libexec/" + name, name)
+    foreign.fresh(directory, SUITE, PACKAGES, ["usr/libexec/" + name for name in PROGRAMS])
     if not registers(directory):
         raise RuntimeError(f"{directory}/{PROGRAMS[0]} does not start")
     return directory

@@ -6,7 +6,7 @@ import socket
 
 from gi.repository import Gio, GLib
 
-from . import newer_buses
+from . import foreign, newer_buses
 from .processes import Process, listens, wait_for
 from .router import Client
 
@@ -32,7 +32,7 @@ class Peer:
         self.path = os.path.join(directory, self.name + beside)
         self.address = "unix:path=" + self.path
         self.program = os.path.join(programs, self.name)
-        self.version = newer_buses.version(self.program)
+        self.version = foreign.version(self.program)
 
     def close(self):
         assert self.process.running(), self.process.log()

@@ -6,9 +6,6 @@ Debian 13 is taken (see foreign.py).
 """
 
 import os
-import re
-import shutil
-import subprocess
 
 from . import foreign
 
@@ -20,13 +17,7 @@ PACKAGES = ("virtiofsd", "libc6", "libgcc-s1", "libcap-ng0", "libseccomp2")
 
 def version(path):
     """(major, minor) of a Rust virtiofsd; None for anything else."""
-    try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20,
-                              check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.match(r"virtiofsd (\d+)\.(\d+)", done.stdout)
-    return (int(match[1]), int(match[2])) if match else None
+    return foreign.version(path, r"^virtiofsd \d+\.\d+")
 
 
 def _good(path):
@@ -40,10 +31,7 @@ def unpacked(build):
     wrapper = os.path.join(directory, "virtiofsd")
     if _good(wrapper):
         return wrapper
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory)
-    foreign.unpack(SUITE, PACKAGES, directory)
-    foreign.wrap(directory, "usr/libexec/virtiofsd", "virtiofsd")
+    foreign.fresh(directory, SUITE, PACKAGES, ["usr/libexec/virtiofsd"])
     if not _good(wrapper):
         raise RuntimeError(f"{wrapper} does not start")
     return wrapper

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-#include "sbsupervisor/room.h"
+#include "sbsupervisor/file_limit.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "common/limits.h"
 #include "common/log.h"
 
-void room_make(struct rlimit *ret_before) {
+void file_limit_raise(struct rlimit *ret_before) {
         struct rlimit rl;
+        int r = getrlimit(RLIMIT_NOFILE, &rl);
 
-        if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-                rl = (struct rlimit){0};
+        assert(r == 0); /* what is started would get no descriptor at all */
         *ret_before = rl;
         if (rl.rlim_max < LIMIT_SUPERVISOR_FDS)
                 log_warning("of %u descriptors that a guest may make sbsupervisor hold, there is room for "

@@ -8,4 +8,4 @@
  * Raises the soft limit to LIMIT_SUPERVISOR_FDS, or as far as the hard one lets it, and says so
  * then.  *ret_before: the limits of the programs that are started, of which some use select().
  */
-void room_make(struct rlimit *ret_before);
+void file_limit_raise(struct rlimit *ret_before);
