@@ -22,7 +22,7 @@ PKGS     := dbus-1 libsystemd libseccomp libcap-ng
 
 # Which libraries a program may link; --as-needed drops those it does not use.
 libs-sbsupervisor := libsystemd libseccomp libcap-ng
-libs-sbrouter     := dbus-1 libseccomp libcap-ng
+libs-sbrouter     := libseccomp libcap-ng
 libs-sbportal     := libsystemd libseccomp libcap-ng
 libs-sbagent      := libsystemd libseccomp libcap-ng
 libs-sidebus-guest-generator :=

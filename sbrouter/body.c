@@ -97,7 +97,7 @@ static int enter(struct walk *w) {
 }
 
 /* Behind the complete type at s, in a valid signature. */
-static const char *skip_type(const char *s) {
+const char *body_skip_type(const char *s) {
         unsigned n_open = 0;
 
         while (*s == 'a')
@@ -137,7 +137,7 @@ static const char *behind_element(struct walk *w) {
         struct level *l = &w->levels[w->innermost];
 
         if (w->n_frames == 0 || !w->frames[w->n_frames - 1].element)
-                return skip_type(w->signature); /* comes this way once */
+                return body_skip_type(w->signature); /* comes this way once */
         if (!l->is_known)
                 find_array_ends(l);
         return l->signature + l->behind[w->signature - 1 - l->signature];
@@ -424,7 +424,7 @@ static void next_argument(struct body_args *args) {
         *a = (struct body_arg){0};
         if (args->at_signature >= args->n_signature)
                 return;
-        behind = skip_type(type);
+        behind = body_skip_type(type);
         walk_init(&w, type, (size_t)(behind - type), args->data, args->n, args->big_endian);
         w.at = args->at;
         if (take_argument(&w, a) == 0) {
@@ -444,4 +444,17 @@ const struct body_arg *body_args_get(struct body_args *args, unsigned i) {
         while (args->n_known <= i)
                 next_argument(args);
         return &args->known[i];
+}
+
+const char *body_args_next_string(const struct body_args *args, size_t *at, size_t *ret_n) {
+        size_t end = 4 + (size_t)wire_u32(args->data, args->big_endian);
+        const char *s;
+
+        *at = *at == 0 ? 4 : (*at + 3) / 4 * 4;
+        if (*at >= end)
+                return NULL;
+        *ret_n = wire_u32(args->data + *at, args->big_endian);
+        s = (const char *)args->data + *at + 4;
+        *at += 4 + *ret_n + 1;
+        return s;
 }

@@ -65,6 +65,9 @@ int body_validate(const char *signature, size_t n_signature, const void *data, s
 int body_validate_variant(const void *data, size_t n, size_t offset, bool big_endian,
                           unsigned depth, size_t *ret_end);
 
+/* Behind the first complete type of a valid signature that has one. */
+const char *body_skip_type(const char *signature);
+
 /* One sentence's end, for a log line: "padding is not zero". */
 const char *body_strerror(int e);
 
@@ -93,5 +96,10 @@ struct body_args {
 /* Cheap: reads nothing.  The referenced bytes must outlive args. */
 void body_args_init(struct body_args *args, const char *signature, size_t n_signature,
                     const void *data, size_t n, bool big_endian);
+/*
+ * The strings of argument 0, an array of them, one after the other: the next one behind *at,
+ * which starts as 0.  NULL: there are no more.
+ */
+const char *body_args_next_string(const struct body_args *args, size_t *at, size_t *ret_n);
 /* Argument i (any number; from BODY_MAX_ARGS on there is none).  Never NULL. */
 const struct body_arg *body_args_get(struct body_args *args, unsigned i);

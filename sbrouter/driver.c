@@ -63,43 +63,34 @@ int driver_fail(struct driver_call *call, int e, const char *fmt, ...) {
         return e;
 }
 
-static int answer(struct driver_call *call, const char *const *texts, const uint32_t *numbers,
-                  size_t n) {
-        struct driver_words w = {
-                .type = MESSAGE_RETURN,
-                .reply_serial = call->m->serial,
-                .signature = call->row->out,
-                .texts = texts,
-                .numbers = numbers,
-                .n = n,
-        };
-
+/* With the arguments that w has. */
+static int answer(struct driver_call *call, struct driver_words w) {
+        w.type = MESSAGE_RETURN;
+        w.reply_serial = call->m->serial;
+        w.signature = call->row->out;
         return message_wants_reply(call->m) ? driver_send_words(call->r, call->c, &w) : 0;
 }
 
 int driver_return(struct driver_call *call) {
-        return answer(call, NULL, NULL, 0);
+        return answer(call, (struct driver_words){0});
 }
 
 int driver_return_text(struct driver_call *call, const char *text) {
-        return answer(call, &text, NULL, 1);
+        return driver_return_texts(call, &text, 1);
 }
 
 int driver_return_texts(struct driver_call *call, const char *const *texts, size_t n) {
-        return answer(call, texts, NULL, n);
+        return answer(call, (struct driver_words){.texts = texts, .n = n});
 }
 
 int driver_return_number(struct driver_call *call, uint32_t number) {
-        return answer(call, NULL, &number, 1);
+        return answer(call, (struct driver_words){.numbers = &number, .n = 1});
 }
 
-int driver_return_numbers(struct driver_call *call, const char *const *keys, const uint32_t *values,
-                          size_t n) {
-        return answer(call, keys, values, n);
-}
-
-int driver_return_reply(struct driver_call *call) {
-        return message_wants_reply(call->m) ? driver_send(call->r, call->c, call->reply) : 0;
+int driver_return_body(struct driver_call *call, const struct body_writer *body) {
+        if (body->failed)
+                return -ENOMEM;
+        return answer(call, (struct driver_words){.body = body->data, .n_body = body->n});
 }
 
 static bool is_same(const struct message_string *a, const struct message_string *b) {
@@ -170,50 +161,11 @@ static int send_error(struct driver_call *call, int e) {
                             call->text[0] ? call->text : errors[e].text);
 }
 
-/* libdbus refuses messages that announce descriptors; the driver takes none anyway. */
-static int demarshal(struct connection *c, const struct message *m, DBusMessage **ret) {
-        size_t n, max = message_stamp_max(m, c->n_name) + m->frame.n_body;
-        _cleanup_free_ uint8_t *buf = malloc(max);
-        DBusError error = DBUS_ERROR_INIT;
-
-        if (!buf)
-                return -ENOMEM;
-        n = message_stamp(m, c->n_name ? c->name : NULL, c->n_name, 1 << MESSAGE_FIELD_UNIX_FDS, buf);
-        memcpy(buf + n, m->body, m->frame.n_body);
-        *ret = dbus_message_demarshal((const char *)buf, (int)(n + m->frame.n_body), &error);
-        if (*ret)
-                return 0;
-        if (dbus_error_has_name(&error, DBUS_ERROR_NO_MEMORY)) {
-                dbus_error_free(&error);
-                return -ENOMEM;
-        }
-        /* Our parser took it: not known to happen, and reason enough not to go on with this peer. */
-        connection_breach(c, "libdbus refuses its message to the bus");
-        dbus_error_free(&error);
-        return 0;
-}
-
-static int run_with_libdbus(struct driver_call *call) {
-        _cleanup_(dbus_message_unrefp) DBusMessage *request = NULL, *reply = NULL;
-        int v = demarshal(call->c, call->m, &request);
-
-        if (v != 0 || !request)
-                return v;
-        reply = dbus_message_new_method_return(request);
-        if (!reply)
-                return -ENOMEM;
-        call->request = request;
-        call->reply = reply;
-        return call->row->fn(call);
-}
-
 static int run_method(struct driver_call *call) {
-        unsigned flags = call->row->flags;
-
-        if ((flags & DRIVER_QUESTION) && !message_wants_reply(call->m))
+        if ((call->row->flags & DRIVER_QUESTION) && !message_wants_reply(call->m))
                 return 0;
         message_args(call->m, &call->args);
-        return flags & DRIVER_LIBDBUS ? run_with_libdbus(call) : call->row->fn(call);
+        return call->row->fn(call);
 }
 
 static int run(struct router *r, struct connection *c, const struct message *m) {

@@ -4,15 +4,17 @@
  *
  * One table (driver_methods.c) says for each method its signatures and its handler;
  * the dispatcher checks a call against its row, and a handler answers it.  Arguments are
- * read from the body, which was found valid, and answers written by driver_write.c; what
- * is rare and of many types (DRIVER_LIBDBUS) libdbus takes apart and puts together.
+ * read from the body, which was found valid, and answers written by driver_write.c, those
+ * of many types by body_write.c.
  */
 #pragma once
 
-#include <dbus/dbus.h>
+#include <dbus/dbus-protocol.h> /* for the names in it: nothing here links libdbus */
+#include <dbus/dbus-shared.h>
 #include <stddef.h>
 
 #include "sbrouter/body.h"
+#include "sbrouter/body_write.h"
 #include "sbrouter/message.h"
 
 struct connection;
@@ -54,15 +56,13 @@ struct driver_call {
         const struct message *m;
         const struct driver_method *row;
         struct body_args args;
-        DBusMessage *request, *reply; /* DRIVER_LIBDBUS: the reply is an empty one, to fill */
-        char text[512];               /* of the error; empty: the error's own default */
+        char text[512]; /* of the error; empty: the error's own default */
 };
 
 enum {
         DRIVER_ANY_PATH = 1, /* as dbus-daemon: old clients call it on any object */
         DRIVER_QUESTION = 2, /* changes nothing: not run when nobody wants its answer */
         DRIVER_DEBUG = 4,    /* only for who came by a debug socket */
-        DRIVER_LIBDBUS = 8,  /* its handler is given request and reply */
 };
 
 struct driver_method {
@@ -90,11 +90,7 @@ int driver_return(struct driver_call *call);
 int driver_return_text(struct driver_call *call, const char *text);
 int driver_return_texts(struct driver_call *call, const char *const *texts, size_t n);
 int driver_return_number(struct driver_call *call, uint32_t number);
-/* a{sv}, of 'u'. */
-int driver_return_numbers(struct driver_call *call, const char *const *keys, const uint32_t *values,
-                          size_t n);
-/* With what was appended to call->reply. */
-int driver_return_reply(struct driver_call *call);
+int driver_return_body(struct driver_call *call, const struct body_writer *body);
 
 /* driver_credentials.c */
 int driver_get_unix_user(struct driver_call *call);

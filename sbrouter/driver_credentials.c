@@ -71,23 +71,20 @@ int driver_get_process_id(struct driver_call *call) {
 
 /* As the specification has it, what is not known is left out. */
 int driver_get_credentials(struct driver_call *call) {
-        const char *keys[2];
-        uint32_t values[2];
+        _cleanup_(body_write_done) struct body_writer w = {0};
         struct credentials cred;
-        size_t n = 0;
+        struct body_array dict;
         int v = look_up_with_pid(call, &cred);
 
         if (v != 0)
                 return v;
-        if (cred.has_uid) {
-                keys[n] = "UnixUserID";
-                values[n++] = cred.uid;
-        }
-        if (cred.has_pid) {
-                keys[n] = "ProcessID";
-                values[n++] = cred.pid;
-        }
-        return driver_return_numbers(call, keys, values, n);
+        dict = body_open_array(&w, BODY_ALIGN_ENTRY);
+        if (cred.has_uid)
+                body_write_entry(&w, "UnixUserID", cred.uid);
+        if (cred.has_pid)
+                body_write_entry(&w, "ProcessID", cred.pid);
+        body_close_array(&w, dict);
+        return driver_return_body(call, &w);
 }
 
 int driver_get_adt(struct driver_call *call) {

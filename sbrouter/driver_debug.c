@@ -19,41 +19,35 @@
  */
 
 struct rules {
-        char **texts;
-        int n;
-        struct match_rule **rules; /* n of them; NULL: not parsed, or handed over */
+        unsigned n;
+        struct match_rule *rules[LIMIT_MATCHES_SURE]; /* n of them; NULL: handed over */
 };
 
 static void rules_done(struct rules *x) {
-        for (int i = 0; x->rules && i < x->n; i++)
+        for (unsigned i = 0; i < x->n; i++)
                 match_rule_free(x->rules[i]);
-        free(x->rules);
-        dbus_free_string_array(x->texts);
 }
 
 /* All of them, before anything is changed. */
 static int parse_rules(struct driver_call *call, struct rules *x) {
-        uint32_t flags;
+        const char *text;
+        size_t at = 0, n;
 
-        if (!dbus_message_get_args(call->request, NULL, DBUS_TYPE_ARRAY, DBUS_TYPE_STRING,
-                                   &x->texts, &x->n, DBUS_TYPE_UINT32, &flags, DBUS_TYPE_INVALID))
-                return -ENOMEM; /* the row's signature was checked */
-        if (flags != 0)
+        if (driver_arg(call, 1)->n != 0)
                 return driver_fail(call, DRIVER_E_INVALID_ARGS, "flags of BecomeMonitor must be 0");
-        if ((unsigned)x->n > LIMIT_MATCHES_SURE)
-                return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED, "a monitor has at most %u rules",
-                                   LIMIT_MATCHES_SURE);
-        x->rules = calloc((size_t)x->n + 1, sizeof(struct match_rule *));
-        if (!x->rules)
-                return -ENOMEM;
-        for (int i = 0; i < x->n; i++) {
-                int v = match_rule_parse(x->texts[i], strlen(x->texts[i]), &x->rules[i]);
+        while ((text = body_args_next_string(&call->args, &at, &n))) {
+                int v;
 
+                if (x->n == LIMIT_MATCHES_SURE)
+                        return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED,
+                                           "a monitor has at most %u rules", LIMIT_MATCHES_SURE);
+                v = match_rule_parse(text, n, &x->rules[x->n]);
                 if (v < 0)
                         return v;
                 if (v > 0)
                         return driver_fail(call, DRIVER_E_MATCH_RULE_INVALID, "match rule: %s",
                                            match_rule_strerror(v));
+                x->n++;
         }
         return 0;
 }
@@ -73,7 +67,7 @@ int driver_become_monitor(struct driver_call *call) {
         c->is_monitor = true;
         if (list_empty(&c->watching))
                 list_append(&call->r->watchers, &c->watching);
-        for (int i = 0; i < x.n && v == 0; i++)
+        for (unsigned i = 0; i < x.n && v == 0; i++)
                 v = match_add(call->r, c, TAKE_PTR(x.rules[i]));
         return v;
 }
@@ -85,31 +79,11 @@ struct number {
         size_t value;
 };
 
-static bool append_key(DBusMessageIter *dict, DBusMessageIter *entry, const char *key) {
-        return dbus_message_iter_open_container(dict, DBUS_TYPE_DICT_ENTRY, NULL, entry) &&
-               dbus_message_iter_append_basic(entry, DBUS_TYPE_STRING, &key);
-}
-
-static bool append_variant(DBusMessageIter *dict, const char *key, int type, const void *value) {
-        const char signature[] = {(char)type, 0};
-        DBusMessageIter entry, variant;
-
-        return append_key(dict, &entry, key) &&
-               dbus_message_iter_open_container(&entry, DBUS_TYPE_VARIANT, signature, &variant) &&
-               dbus_message_iter_append_basic(&variant, type, value) &&
-               dbus_message_iter_close_container(&entry, &variant) &&
-               dbus_message_iter_close_container(dict, &entry);
-}
-
-static bool append_numbers(DBusMessageIter *dict, const struct number *numbers, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                uint32_t value =
-                        numbers[i].value < UINT32_MAX ? (uint32_t)numbers[i].value : UINT32_MAX;
-
-                if (!append_variant(dict, numbers[i].key, DBUS_TYPE_UINT32, &value))
-                        return false;
-        }
-        return true;
+static void write_numbers(struct body_writer *w, const struct number *numbers, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                body_write_entry(w, numbers[i].key,
+                                 numbers[i].value < UINT32_MAX ? (uint32_t)numbers[i].value
+                                                               : UINT32_MAX);
 }
 
 static size_t count_half_open(const struct router *r) {
@@ -131,33 +105,30 @@ int driver_get_stats(struct driver_call *call) {
                 {"QueuedBytes",
                  r->pool.bytes}, /* unfinished and unread: what LIMIT_BUS_BYTES bounds */
         };
-        DBusMessageIter it, dict;
+        _cleanup_(body_write_done) struct body_writer w = {0};
+        struct body_array dict = body_open_array(&w, BODY_ALIGN_ENTRY);
 
-        dbus_message_iter_init_append(call->reply, &it);
-        return dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sv}", &dict) &&
-                               append_numbers(&dict, numbers, ELEMENTSOF(numbers)) &&
-                               dbus_message_iter_close_container(&it, &dict)
-                       ? driver_return_reply(call)
-                       : -ENOMEM;
+        write_numbers(&w, numbers, ELEMENTSOF(numbers));
+        body_close_array(&w, dict);
+        return driver_return_body(call, &w);
 }
 
-static int append_connection(struct driver_call *call, const struct connection *c) {
-        const char *unique = c->name;
+static int return_connection(struct driver_call *call, const struct connection *c) {
         const struct number numbers[] = {
                 {"MatchRules", c->n_matches},   {"BusNames", c->n_names + 1},
                 {"PendingReplies", c->n_calls}, {"IncomingBytes", c->in ? c->n_in : c->n_part},
                 {"IncomingFDs", c->n_fds},      {"OutgoingBytes", c->out.bytes},
                 {"OutgoingFDs", c->out.n_fds},
         };
-        DBusMessageIter it, dict;
+        _cleanup_(body_write_done) struct body_writer w = {0};
+        struct body_array dict = body_open_array(&w, BODY_ALIGN_ENTRY);
 
-        dbus_message_iter_init_append(call->reply, &it);
-        return dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sv}", &dict) &&
-                               append_variant(&dict, "UniqueName", DBUS_TYPE_STRING, &unique) &&
-                               append_numbers(&dict, numbers, ELEMENTSOF(numbers)) &&
-                               dbus_message_iter_close_container(&it, &dict)
-                       ? driver_return_reply(call)
-                       : -ENOMEM;
+        body_write_key(&w, "UniqueName");
+        body_write_signature(&w, "s");
+        body_write_string(&w, c->name);
+        write_numbers(&w, numbers, ELEMENTSOF(numbers));
+        body_close_array(&w, dict);
+        return driver_return_body(call, &w);
 }
 
 int driver_get_connection_stats(struct driver_call *call) {
@@ -167,54 +138,39 @@ int driver_get_connection_stats(struct driver_call *call) {
         if (!c)
                 return driver_fail(call, DRIVER_E_NAME_HAS_NO_OWNER, "nobody owns the name %s",
                                    name->s);
-        return append_connection(call, c);
+        return return_connection(call, c);
 }
 
 /* Of all texts in one answer, which an array of 64 MiB must hold; what is over is left out. */
 #define LISTING_BYTES (16u << 20)
 
-struct listing {
-        DBusMessageIter array;
-        size_t *left; /* of LISTING_BYTES */
-        bool failed;
-};
+static void write_rule(void *self, const struct match_rule *rule) {
+        char text[4 * LIMIT_MATCH_RULE_BYTES + 1];
+        struct body_writer *w = self;
 
-static void list_rule(void *self, const struct match_rule *rule) {
-        char text[4 * LIMIT_MATCH_RULE_BYTES + 1], *s = text;
-        struct listing *l = self;
-
-        size_t n = match_rule_format(rule, text, sizeof(text));
-
-        if (n > *l->left)
-                return;
-        *l->left -= n;
-        l->failed = l->failed || !dbus_message_iter_append_basic(&l->array, DBUS_TYPE_STRING, &s);
+        if (w->n + match_rule_format(rule, text, sizeof(text)) <= LISTING_BYTES)
+                body_write_string(w, text);
 }
 
-static bool append_rules(DBusMessageIter *dict, struct connection *c, size_t *left) {
-        struct listing l = {.left = left};
-        DBusMessageIter entry;
+static void write_rules(struct body_writer *w, struct connection *c) {
+        struct body_array array;
 
-        if (!append_key(dict, &entry, c->name) ||
-            !dbus_message_iter_open_container(&entry, DBUS_TYPE_ARRAY, "s", &l.array))
-                return false;
-        match_list(c, list_rule, &l);
-        return !l.failed && dbus_message_iter_close_container(&entry, &l.array) &&
-               dbus_message_iter_close_container(dict, &entry);
+        body_write_key(w, c->name);
+        array = body_open_array(w, BODY_ALIGN_STRING);
+        match_list(c, write_rule, w);
+        body_close_array(w, array);
 }
 
 int driver_get_all_match_rules(struct driver_call *call) {
-        size_t left = LISTING_BYTES;
-        DBusMessageIter it, dict;
+        _cleanup_(body_write_done) struct body_writer w = {0};
+        struct body_array dict = body_open_array(&w, BODY_ALIGN_ENTRY);
 
-        dbus_message_iter_init_append(call->reply, &it);
-        if (!dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sas}", &dict))
-                return -ENOMEM;
         LIST_FOREACH(link, &call->r->connections) {
                 struct connection *c = LIST_OWNER(link, struct connection, link);
 
-                if (c->id != 0 && !c->dead && !append_rules(&dict, c, &left))
-                        return -ENOMEM;
+                if (c->id != 0 && !c->dead)
+                        write_rules(&w, c);
         }
-        return dbus_message_iter_close_container(&it, &dict) ? driver_return_reply(call) : -ENOMEM;
+        body_close_array(&w, dict);
+        return driver_return_body(call, &w);
 }

@@ -226,8 +226,8 @@ static int get_machine_id(struct driver_call *call) {
 #define STATS      TEXT(DRIVER_STATS)
 #define ANY        DRIVER_ANY_PATH
 #define ASK        (DRIVER_ANY_PATH | DRIVER_QUESTION)
-#define ASK_HERE   (DRIVER_QUESTION | DRIVER_LIBDBUS)
-#define DEBUG      (DRIVER_DEBUG | ASK_HERE)
+#define ASK_HERE   DRIVER_QUESTION
+#define DEBUG      (DRIVER_DEBUG | DRIVER_QUESTION)
 
 const struct driver_method driver_methods[] = {
         {BUS, TEXT("Hello"), "", "s", ANY, hello},
@@ -252,14 +252,14 @@ const struct driver_method driver_methods[] = {
         {BUS, TEXT("GetConnectionCredentials"), "s", "a{sv}", ASK, driver_get_credentials},
         {PROPERTIES, TEXT("Get"), "ss", "v", ASK_HERE, driver_property_get},
         {PROPERTIES, TEXT("GetAll"), "s", "a{sv}", ASK_HERE, driver_property_get_all},
-        {PROPERTIES, TEXT("Set"), "ssv", "", DRIVER_LIBDBUS, driver_property_set},
+        {PROPERTIES, TEXT("Set"), "ssv", "", 0, driver_property_set},
         {TEXT(DBUS_INTERFACE_INTROSPECTABLE), TEXT("Introspect"), "", "s", ASK, driver_introspect},
         {PEER, TEXT("GetMachineId"), "", "s", ASK, get_machine_id},
         {PEER, TEXT("Ping"), "", "", ASK, driver_return},
         {STATS, TEXT("GetStats"), "", "a{sv}", DEBUG, driver_get_stats},
         {STATS, TEXT("GetConnectionStats"), "s", "a{sv}", DEBUG, driver_get_connection_stats},
         {STATS, TEXT("GetAllMatchRules"), "", "a{sas}", DEBUG, driver_get_all_match_rules},
-        {TEXT(DBUS_INTERFACE_MONITORING), TEXT("BecomeMonitor"), "asu", "",
-         DRIVER_DEBUG | DRIVER_LIBDBUS, driver_become_monitor},
+        {TEXT(DBUS_INTERFACE_MONITORING), TEXT("BecomeMonitor"), "asu", "", DRIVER_DEBUG,
+         driver_become_monitor},
         {.in = NULL},
 };

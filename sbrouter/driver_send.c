@@ -11,29 +11,6 @@
 #include "sbrouter/route.h"
 #include "sbrouter/router.h"
 
-struct marshalled {
-        char *data;
-        int n;
-};
-
-static void marshalled_done(struct marshalled *m) {
-        dbus_free(m->data);
-}
-
-int driver_prepare(void) {
-        _cleanup_(dbus_message_unrefp) DBusMessage *m = NULL, *copy = NULL;
-        _cleanup_(marshalled_done) struct marshalled out = {0};
-
-        m = dbus_message_new_method_call(DRIVER_NAME, DRIVER_PATH, DBUS_INTERFACE_DBUS, "Hello");
-        if (!m)
-                return -ENOMEM;
-        dbus_message_set_serial(m, 1);
-        if (!dbus_message_marshal(m, &out.data, &out.n))
-                return -ENOMEM;
-        copy = dbus_message_demarshal(out.data, out.n, NULL);
-        return copy ? 0 : -ENOMEM;
-}
-
 /* What the driver says to one client, those who watch may see. */
 static int show(struct router *r, const void *data, size_t n) {
         struct message m;
@@ -60,20 +37,6 @@ static int send_bytes(struct router *r, struct connection *c, const void *data, 
         if (v == CONNECTION_E_FULL)
                 connection_breach(c, "it does not read what the bus tells it");
         return show(r, data, n);
-}
-
-int driver_send(struct router *r, struct connection *c, DBusMessage *message) {
-        _cleanup_(marshalled_done) struct marshalled out = {0};
-
-        if (c->dead)
-                return 0;
-        dbus_message_set_serial(message, next_serial(&c->serial));
-        dbus_message_set_no_reply(message, TRUE);
-        if (!dbus_message_set_sender(message, DRIVER_NAME) ||
-            (c->n_name > 0 && !dbus_message_set_destination(message, c->name)) ||
-            !dbus_message_marshal(message, &out.data, &out.n))
-                return -ENOMEM;
-        return send_bytes(r, c, out.data, (size_t)out.n);
 }
 
 int driver_send_words(struct router *r, struct connection *c, struct driver_words *words) {

@@ -1,32 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the bus's driver, org.freedesktop.DBus, says to its clients.  driver_write.c
- * writes the messages; libdbus those that are rare and of many types.  All return 0 or
- * a negative errno; a client that does not read what it is told is closed.
+ * writes the messages.  All return 0 or a negative errno; a client that does not read what
+ * it is told is closed.
  */
 #pragma once
 
-#include <dbus/dbus.h>
 #include <stdint.h>
-
-#include "common/cleanup.h"
 
 struct connection;
 struct driver_words;
 struct router;
 
-DEFINE_CLEANUP(DBusMessage *, dbus_message_unref);
-
-/*
- * Makes libdbus do what it does once: locks, its environment, getresuid().  Before
- * the sandbox closes, so that none of it is needed later.  0 or -ENOMEM.
- */
-int driver_prepare(void);
-
-/* Completes message (sender, destination, serial) and queues it for c. */
-int driver_send(struct router *r, struct connection *c, DBusMessage *message);
-
-/* The same of what driver_write() shall write, and is complete but for these three. */
+/* Completes words (sender, destination, serial) and queues what driver_write() makes of them. */
 int driver_send_words(struct router *r, struct connection *c, struct driver_words *words);
 
 /* An error as the answer to c's call with that serial. */

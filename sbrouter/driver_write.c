@@ -78,33 +78,34 @@ static void put_fields(struct writer *w, const struct driver_words *words) {
         put_signature(w, words->signature, strlen(words->signature));
 }
 
-/* Texts, or a number; or both, and then each pair is an entry of a dictionary. */
 static void put_values(struct writer *w, const struct driver_words *words) {
         for (size_t i = 0; i < words->n; i++) {
-                bool is_entry = words->texts && words->numbers;
-
-                pad(w, is_entry ? 8 : 4);
+                pad(w, 4);
                 if (words->texts)
                         put_string(w, words->texts[i]);
-                if (is_entry) {
-                        memcpy(w->out + w->n, "\1u", 3); /* the variant's signature */
-                        w->n += 3;
-                        pad(w, 4);
-                }
-                if (words->numbers)
+                else
                         put_u32(w, words->numbers[i]);
         }
 }
 
 static void put_array(struct writer *w, const struct driver_words *words) {
-        size_t length = w->n, first;
+        size_t length = w->n;
 
         put_u32(w, 0);
-        if (words->signature[1] == '{')
-                pad(w, 8);
-        first = w->n;
         put_values(w, words);
-        wire_put_u32(w->out + length, (uint32_t)(w->n - first), false);
+        wire_put_u32(w->out + length, (uint32_t)(w->n - length - 4), false);
+}
+
+static void put_body(struct writer *w, const struct driver_words *words) {
+        if (words->body) {
+                assert(words->n_body <= w->size - w->n);
+                memcpy(w->out + w->n, words->body, words->n_body);
+                w->n += words->n_body;
+        } else if (words->signature[0] == 'a') {
+                put_array(w, words);
+        } else {
+                put_values(w, words);
+        }
 }
 
 static size_t text_max(const char *s) {
@@ -113,7 +114,7 @@ static size_t text_max(const char *s) {
 
 size_t driver_write_max(const struct driver_words *w) {
         size_t n = FIXED_BYTES + text_max(w->member) + text_max(w->error) +
-                   text_max(w->destination) + text_max(w->sender);
+                   text_max(w->destination) + text_max(w->sender) + w->n_body;
 
         for (size_t i = 0; w->texts && i < w->n; i++)
                 n += text_max(w->texts[i]);
@@ -129,10 +130,7 @@ size_t driver_write(const struct driver_words *words, uint8_t *out, size_t size)
         wire_put_u32(out + 12, (uint32_t)w.n - MESSAGE_FIXED, false);
         pad(&w, 8);
         body = w.n;
-        if (words->signature[0] == 'a')
-                put_array(&w, words);
-        else
-                put_values(&w, words);
+        put_body(&w, words);
         out[0] = 'l';
         out[1] = words->type;
         out[2] = MESSAGE_NO_REPLY_EXPECTED;

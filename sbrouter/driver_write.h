@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages of the bus's own that are many: written here and not by libdbus, which takes
- * ten times as long.  PURE.  Only what the bus itself says comes in, so nothing of it is
+ * The bus's own messages.  PURE.  Only what the bus itself says comes in, so nothing of it is
  * validated; a test reads with libdbus what was written.
  */
 #pragma once
@@ -19,10 +18,12 @@ struct driver_words {
         const char *error;             /* of an error, its name */
         const char *destination;       /* NULL: everybody */
         const char *sender;            /* NULL: it is stamped later */
-        const char *signature;         /* strings ("", "s", "sss"), "as", "u", "b", or "a{sv}" */
-        const char *const *texts;      /* the strings, or the keys; NULL: none */
-        const uint32_t *numbers;       /* the number, or the keys' values; NULL: none */
-        size_t n;                      /* of texts and of numbers */
+        const char *signature;         /* strings ("", "s", "sss"), "as", "u", "b"; or body's */
+        const char *const *texts;      /* the strings; NULL: none */
+        const uint32_t *numbers;       /* the number; NULL: none */
+        size_t n;                      /* of texts or of numbers */
+        const void *body;              /* instead of these, of any type: body_write.h; NULL: none */
+        size_t n_body;
 };
 
 /* Room that is enough for driver_write(). */

@@ -22,17 +22,11 @@ static void xml_done(struct xml *x) {
 
 /* One element for each complete type of signature. */
 static void write_args(struct xml *x, const char *signature, const char *direction) {
-        DBusSignatureIter it;
-
-        if (!signature[0])
-                return;
-        dbus_signature_iter_init(&it, signature);
-        do {
-                char *type = dbus_signature_iter_get_signature(&it);
-
-                (void)fprintf(x->f, "      <arg type=\"%s\"%s/>\n", type ? type : "", direction);
-                dbus_free(type);
-        } while (dbus_signature_iter_next(&it));
+        for (const char *behind; *signature; signature = behind) {
+                behind = body_skip_type(signature);
+                (void)fprintf(x->f, "      <arg type=\"%.*s\"%s/>\n", (int)(behind - signature),
+                              signature, direction);
+        }
 }
 
 static void write_method(struct xml *x, const struct driver_method *row) {
@@ -144,19 +138,17 @@ static const struct property *find_property(const char *name) {
         return NULL;
 }
 
-static bool append_property(struct driver_call *call, DBusMessageIter *it,
-                            const struct property *p) {
+/* Its value, as a variant. */
+static void write_property(const struct driver_call *call, struct body_writer *w,
+                           const struct property *p) {
         size_t n = p->debug && !call->c->may_debug ? 0 : p->n;
-        DBusMessageIter variant, array;
+        struct body_array array;
 
-        if (!dbus_message_iter_open_container(it, DBUS_TYPE_VARIANT, "as", &variant) ||
-            !dbus_message_iter_open_container(&variant, DBUS_TYPE_ARRAY, "s", &array))
-                return false;
+        body_write_signature(w, "as");
+        array = body_open_array(w, BODY_ALIGN_STRING);
         for (size_t i = 0; i < n; i++)
-                if (!dbus_message_iter_append_basic(&array, DBUS_TYPE_STRING, &p->strings[i]))
-                        return false;
-        return dbus_message_iter_close_container(&variant, &array) &&
-               dbus_message_iter_close_container(it, &variant);
+                body_write_string(w, p->strings[i]);
+        body_close_array(w, array);
 }
 
 /* The interface and the property that a call names. */
@@ -173,39 +165,31 @@ static int look_up(struct driver_call *call, const struct property **ret) {
 }
 
 int driver_property_get(struct driver_call *call) {
+        _cleanup_(body_write_done) struct body_writer w = {0};
         const struct property *p = NULL;
-        DBusMessageIter it;
         int v = look_up(call, &p);
 
         if (v != 0)
                 return v;
-        dbus_message_iter_init_append(call->reply, &it);
-        return append_property(call, &it, p) ? driver_return_reply(call) : -ENOMEM;
-}
-
-static bool append_entry(struct driver_call *call, DBusMessageIter *dict,
-                         const struct property *p) {
-        DBusMessageIter entry;
-
-        return dbus_message_iter_open_container(dict, DBUS_TYPE_DICT_ENTRY, NULL, &entry) &&
-               dbus_message_iter_append_basic(&entry, DBUS_TYPE_STRING, &p->name) &&
-               append_property(call, &entry, p) && dbus_message_iter_close_container(dict, &entry);
+        write_property(call, &w, p);
+        return driver_return_body(call, &w);
 }
 
 int driver_property_get_all(struct driver_call *call) {
+        _cleanup_(body_write_done) struct body_writer w = {0};
+        struct body_array dict;
         bool has;
         int v = check_interface(call, driver_arg(call, 0)->s, &has);
-        DBusMessageIter it, dict;
 
         if (v != 0)
                 return v;
-        dbus_message_iter_init_append(call->reply, &it);
-        if (!dbus_message_iter_open_container(&it, DBUS_TYPE_ARRAY, "{sv}", &dict))
-                return -ENOMEM;
-        for (size_t i = 0; has && i < ELEMENTSOF(properties); i++)
-                if (!append_entry(call, &dict, &properties[i]))
-                        return -ENOMEM;
-        return dbus_message_iter_close_container(&it, &dict) ? driver_return_reply(call) : -ENOMEM;
+        dict = body_open_array(&w, BODY_ALIGN_ENTRY);
+        for (size_t i = 0; has && i < ELEMENTSOF(properties); i++) {
+                body_write_key(&w, properties[i].name);
+                write_property(call, &w, &properties[i]);
+        }
+        body_close_array(&w, dict);
+        return driver_return_body(call, &w);
 }
 
 int driver_property_set(struct driver_call *call) {

@@ -284,9 +284,8 @@ static uint32_t put_sender(const struct message *m, const char *sender, size_t n
         return at + 9 + (uint32_t)n;
 }
 
-size_t message_stamp(const struct message *m, const char *sender, size_t n_sender, unsigned drop,
-                     uint8_t *out) {
-        unsigned keep = m->present & ~(drop | PRESENT(MESSAGE_FIELD_SENDER));
+size_t message_stamp(const struct message *m, const char *sender, size_t n_sender, uint8_t *out) {
+        unsigned keep = m->present & ~PRESENT(MESSAGE_FIELD_SENDER);
         uint32_t at;
 
         assert(n_sender <= DBUS_NAME_MAX);
@@ -297,8 +296,7 @@ size_t message_stamp(const struct message *m, const char *sender, size_t n_sende
                 memcpy(out, m->data, MESSAGE_FIXED);
                 at = put_fields(m, keep, out);
         }
-        if (sender)
-                at = put_sender(m, sender, n_sender, out, at);
+        at = put_sender(m, sender, n_sender, out, at);
         out[2] = m->flags;
         wire_put_u32(out + 12, at - MESSAGE_FIXED, m->frame.big_endian);
         return put_padding(out, at);

@@ -131,13 +131,11 @@ static inline size_t message_stamp_max(const struct message *m, size_t n_sender)
 }
 
 /*
- * Writes the header that goes out in m's place: the fields of m without SENDER,
- * without unknown ones and without those in drop (a mask of 1 << MESSAGE_FIELD_x,
- * 0 on the hot path), then SENDER=sender (n_sender <= DBUS_NAME_MAX; NULL: none),
- * padded to 8.  Returns its length: m's body follows it unchanged.
+ * Writes the header that goes out in m's place: the fields of m without SENDER and
+ * without unknown ones, then SENDER=sender (n_sender <= DBUS_NAME_MAX), padded to 8.
+ * Returns its length: m's body follows it unchanged.
  */
-size_t message_stamp(const struct message *m, const char *sender, size_t n_sender, unsigned drop,
-                     uint8_t *out);
+size_t message_stamp(const struct message *m, const char *sender, size_t n_sender, uint8_t *out);
 
 /* The arguments of m, whose body must have passed message_check_body(). */
 static inline void message_args(const struct message *m, struct body_args *ret) {

@@ -37,7 +37,7 @@ static int parcel_init(struct parcel *p, struct router *r, struct connection *se
                 .packet = {
                         .header = r->header,
                         .body = m->body,
-                        .n_header = message_stamp(m, name, n_name, 0, r->header),
+                        .n_header = message_stamp(m, name, n_name, r->header),
                         .n_body = m->frame.n_body,
                         .fds = fds,
                         .charge = sender ? sender->id : 0,

@@ -52,8 +52,6 @@ int router_init(struct router *r) {
         if (table_init(&r->by_id) < 0 || table_init(&r->names) < 0 || table_init(&r->replies) < 0)
                 return -ENOMEM;
         v = match_index_init(&r->matches);
-        if (v == 0)
-                v = driver_prepare();
         return v < 0 ? v : loop_init(&r->loop);
 }
 

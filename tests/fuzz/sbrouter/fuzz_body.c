@@ -61,6 +61,23 @@ static void check_args(DBusMessage *d, struct body_args *args) {
         }
 }
 
+/* The strings of a first argument that is an array of them, as libdbus reads them. */
+static void check_strings(DBusMessage *d, const struct body_args *args) {
+        DBusMessageIter i, strings;
+        const char *s, *ours;
+        size_t at = 0, n;
+
+        dbus_message_iter_init(d, &i);
+        dbus_message_iter_recurse(&i, &strings);
+        for (; dbus_message_iter_get_arg_type(&strings) == DBUS_TYPE_STRING;
+             dbus_message_iter_next(&strings)) {
+                dbus_message_iter_get_basic(&strings, &s);
+                ours = body_args_next_string(args, &at, &n);
+                assert(ours && n == strlen(s) && strcmp(ours, s) == 0);
+        }
+        assert(!body_args_next_string(args, &at, &n));
+}
+
 /* We count nesting more strictly than libdbus, but only that. */
 static bool may_be_too_deep(const uint8_t *body, size_t n, int e) {
         size_t k = 0;
@@ -91,7 +108,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         body_args_init(&args, signature, strlen(signature), body, n, big);
         if (e == 0)
                 check_args(d, &args);
-        else /* never validated: what it finds is worthless, but harmless */
+        if (e == 0 && strncmp(signature, "as", 2) == 0)
+                check_strings(d, &args);
+        if (e != 0) /* never validated: what it finds is worthless, but harmless */
                 (void)body_args_get(&args, BODY_MAX_ARGS - 1);
         if (d)
                 dbus_message_unref(d);

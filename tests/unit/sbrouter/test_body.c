@@ -413,6 +413,32 @@ static void test_many_args(void) {
         check_arg(&args, 64, 0, NULL);
 }
 
+/* Each length moves the padding before the next. */
+static void test_strings_of_array(void) {
+        for (unsigned big = 0; big < 2; big++)
+                for (unsigned n = 0; n < 6; n++) {
+                        struct wire w = {.big = big};
+                        struct body_args args;
+                        size_t at = 0, length;
+
+                        wire_number(&w, 0);
+                        for (unsigned i = 0; i < n; i++)
+                                wire_string(&w, &"abcdef"[6 - i]);
+                        wire_set(&w, 0, (uint32_t)w.n - 4);
+                        wire_string(&w, "behind");
+                        CHECK_EQ_INT(validate("ass", w.b, w.n, big, 0), 0);
+                        body_args_init(&args, "ass", 3, w.b, w.n, big);
+                        for (unsigned i = 0; i < n; i++) {
+                                CHECK_EQ_STR(body_args_next_string(&args, &at, &length),
+                                             &"abcdef"[6 - i]);
+                                CHECK_EQ_INT(length, i);
+                        }
+                        CHECK(!body_args_next_string(&args, &at, &length));
+                        CHECK(!body_args_next_string(&args, &at, &length));
+                        check_arg(&args, 1, 's', "behind");
+                }
+}
+
 static void test_texts(void) {
         for (int e = 1; e < BODY_N_E; e++)
                 CHECK(strlen(body_strerror(e)) > 8 && strcmp(body_strerror(e), "unknown fault"));
@@ -426,4 +452,5 @@ TEST_MAIN({"fixed types", test_fixed}, {"strings, paths, signatures", test_strin
           {"byte orders", test_byte_orders}, {"descriptor indices", test_fds},
           {"truncated anywhere", test_truncated}, {"a variant inside", test_variant_at},
           {"arguments", test_args}, {"more than 64 arguments", test_many_args},
+          {"the strings of an array", test_strings_of_array},
           {"every verdict has a text", test_texts})
