@@ -23,6 +23,7 @@
 #define LIMIT_NAMES            64u       /* per connection: nobody owns more than a handful */
 #define LIMIT_MATCHES          1024u     /* per connection: a GTK desktop shell holds about 200 */
 #define LIMIT_MATCHES_BUS      16384u    /* of all: 60 clients with 200; a signal may have to look at each, if somebody makes them so */
+#define LIMIT_MATCH_ARGS       8u        /* of one: a rule with so many more counts as one more; real ones have two */
 #define LIMIT_MATCHES_SURE     32u       /* a connection gets these though the bus is full of others' */
 #define LIMIT_MATCH_RULE_BYTES 1024u     /* specification, "Match rules" */
 #define LIMIT_PENDING_REPLIES  256u      /* calls without an answer, per caller */
@@ -38,12 +39,13 @@
 #define LIMIT_UNREAD_SURE      65536u     /* so much a receiver gets though the bus is full: an ordinary call */
 #define LIMIT_TURN_BYTES       33554432u  /* 32 MiB more in memory, and the turn ends: what was made in it is sent first */
 #define LIMIT_CROWD_MS         500u       /* between two looks whether a bus that is over LIMIT_BUS_BYTES becomes emptier by itself: */
-#define LIMIT_CROWD_BYTES      1048576u   /* so much has to be read meanwhile, else the largest holder is closed; readers take 100 times that */
+#define LIMIT_CROWD_BYTES      1048576u   /* so much has to be read meanwhile, else the largest holder is closed; twice as much each time that it was enough and made no room, */
+#define LIMIT_CROWD_DOUBLINGS  4u         /* up to 16 MiB: readers take ten times that, and one message for all is gone within a second or two */
 #define LIMIT_STALL_SECONDS    10u        /* who has read nothing for so long while there is no room for others' is closed: it hangs */
 #define LIMIT_TRIM_BYTES       4194304u   /* so much that is not needed any more is given back to the host, */
 #define LIMIT_TRIM_MS          1000u      /* once it is so old: a busy bus needs it again at once */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
-#define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; no message is divided: LIMIT_MATCHES_BUS rules of 64 arguments take 7 ms; */
+#define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; no message is divided: LIMIT_MATCHES_BUS rules take some 1 ms, too; */
 #define LIMIT_TURN_MESSAGE     8u        /* of these a message: to one receiver it takes below 1 us; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
 #define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */

@@ -86,6 +86,7 @@ struct connection {
         uint64_t stamp; /* the last broadcast it was considered for */
         struct list names, matches, calls, serves, held;
         unsigned n_names, n_matches, n_calls, n_held;
+        unsigned match_weight; /* of its rules: match.h */
         unsigned n_eavesdrop; /* of its rules, those that let it watch */
         struct list watching; /* on router->watchers: it sees what is for others, too */
 };

@@ -19,7 +19,7 @@
  */
 
 struct rules {
-        unsigned n;
+        unsigned n, weight;
         struct match_rule *rules[LIMIT_MATCHES_SURE]; /* n of them; NULL: handed over */
 };
 
@@ -36,18 +36,21 @@ static int parse_rules(struct driver_call *call, struct rules *x) {
         if (driver_arg(call, 1)->n != 0)
                 return driver_fail(call, DRIVER_E_INVALID_ARGS, "flags of BecomeMonitor must be 0");
         while ((text = body_args_next_string(&call->args, &at, &n))) {
-                int v;
+                struct match_rule *rule;
+                int v = match_rule_parse(text, n, &rule);
 
-                if (x->n == LIMIT_MATCHES_SURE)
-                        return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED,
-                                           "a monitor has at most %u rules", LIMIT_MATCHES_SURE);
-                v = match_rule_parse(text, n, &x->rules[x->n]);
                 if (v < 0)
                         return v;
                 if (v > 0)
                         return driver_fail(call, DRIVER_E_MATCH_RULE_INVALID, "match rule: %s",
                                            match_rule_strerror(v));
-                x->n++;
+                x->weight += match_rule_weight(rule);
+                if (x->weight > LIMIT_MATCHES_SURE) { /* then adding them does not fail */
+                        match_rule_free(rule);
+                        return driver_fail(call, DRIVER_E_LIMITS_EXCEEDED,
+                                           "a monitor has at most %u rules", LIMIT_MATCHES_SURE);
+                }
+                x->rules[x->n++] = rule;
         }
         return 0;
 }

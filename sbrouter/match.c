@@ -114,19 +114,25 @@ static unsigned choose_form(struct router *r, const struct match_rule *rule, uin
         return form;
 }
 
-static void count_in(struct match_index *x, unsigned form) {
+static void count_in(struct match_index *x, const struct match *m) {
         x->n++;
-        if (x->n_rules[form]++ == 0)
-                x->used[x->n_used++] = (uint16_t)form;
+        x->weight += match_rule_weight(m->rule);
+        m->owner->n_matches++;
+        m->owner->match_weight += match_rule_weight(m->rule);
+        if (x->n_rules[m->form]++ == 0)
+                x->used[x->n_used++] = m->form;
 }
 
-static void count_out(struct match_index *x, unsigned form) {
+static void count_out(struct match_index *x, const struct match *m) {
         unsigned i = 0;
 
         x->n--;
-        if (--x->n_rules[form] > 0)
+        x->weight -= match_rule_weight(m->rule);
+        m->owner->n_matches--;
+        m->owner->match_weight -= match_rule_weight(m->rule);
+        if (--x->n_rules[m->form] > 0)
                 return;
-        while (x->used[i] != form)
+        while (x->used[i] != m->form)
                 i++;
         x->used[i] = x->used[--x->n_used];
 }
@@ -136,9 +142,10 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
         struct match *m;
         uint64_t hash;
 
-        if (c->n_matches >= LIMIT_MATCHES)
+        if (c->match_weight + match_rule_weight(rule) > LIMIT_MATCHES)
                 return MATCH_E_LIMIT;
-        if (r->matches.n >= LIMIT_MATCHES_BUS && c->n_matches >= LIMIT_MATCHES_SURE)
+        if (r->matches.weight + match_rule_weight(rule) > LIMIT_MATCHES_BUS &&
+            c->match_weight + match_rule_weight(rule) > LIMIT_MATCHES_SURE)
                 return MATCH_E_BUS_LIMIT;
         m = malloc(sizeof(*m));
         if (!m)
@@ -147,9 +154,8 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
         m->rule = TAKE_PTR(rule);
         m->form = (uint16_t)choose_form(r, m->rule, &hash);
         table_insert(&r->matches.rules, &m->node, hash);
-        count_in(&r->matches, m->form);
+        count_in(&r->matches, m);
         list_append(&c->matches, &m->owned);
-        c->n_matches++;
         if (m->rule->eavesdrop && c->may_debug && c->n_eavesdrop++ == 0 && list_empty(&c->watching))
                 list_append(&r->watchers, &c->watching);
         return 0;
@@ -157,9 +163,8 @@ int match_add(struct router *r, struct connection *c, struct match_rule *take_ru
 
 static void unfile(struct router *r, struct match *m) {
         table_remove(&r->matches.rules, &m->node);
-        count_out(&r->matches, m->form);
+        count_out(&r->matches, m);
         list_remove(&m->owned);
-        m->owner->n_matches--;
         if (m->rule->eavesdrop && m->owner->may_debug && --m->owner->n_eavesdrop == 0 &&
             !m->owner->is_monitor)
                 list_remove(&m->owner->watching);

@@ -40,7 +40,8 @@ enum match_by {
 
 struct match_index {
         struct table rules;
-        unsigned n;                      /* of them */
+        unsigned n;                      /* of them; */
+        unsigned weight;                 /* as how many they count: LIMIT_MATCH_ARGS */
         unsigned n_rules[MATCH_N_FORMS]; /* of each form */
         unsigned n_used;
         uint16_t used[MATCH_N_FORMS]; /* the forms that have rules, n_used of them */

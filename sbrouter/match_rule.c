@@ -267,6 +267,10 @@ static bool text_equal(const struct match_rule *a, struct match_text t, const st
         return t.n == u.n && memcmp((const char *)a + t.at, (const char *)b + u.at, t.n) == 0;
 }
 
+unsigned match_rule_weight(const struct match_rule *r) {
+        return 1 + r->n_args / LIMIT_MATCH_ARGS;
+}
+
 bool match_rule_equal(const struct match_rule *a, const struct match_rule *b) {
         if (a->n != b->n || a->type != b->type || a->eavesdrop != b->eavesdrop ||
             a->n_args != b->n_args)

@@ -84,6 +84,9 @@ static inline const char *match_rule_arg(const struct match_rule *r, unsigned i)
         return (const char *)r + r->args[i].value.at;
 }
 
+/* As how many rules it counts where there is a limit: to compare it takes as long. */
+unsigned match_rule_weight(const struct match_rule *r);
+
 bool match_rule_equal(const struct match_rule *a, const struct match_rule *b);
 
 /*

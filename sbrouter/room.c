@@ -26,17 +26,28 @@ bool room_is_short(const struct router *r) {
  * nobody's fault.  most holds the most, and is not waited for if it does not read.
  */
 static bool is_emptying(struct router *r, const struct connection *most) {
+        struct room *room = &r->room;
         uint64_t now = r->loop.now;
 
         if (most->out.bytes > 0 && now - most->read_at > LIMIT_CROWD_MS)
                 return false;
-        if (r->room.short_at != 0 && now - r->room.short_at < LIMIT_CROWD_MS)
+        if (room->short_at != 0 && now - room->short_at < LIMIT_CROWD_MS)
                 return true;
-        if (r->room.short_at != 0 && r->room.sent < LIMIT_CROWD_BYTES)
+        if (room->short_at != 0 && room->sent < LIMIT_CROWD_BYTES << room->n_borne)
                 return false;
-        r->room.short_at = now;
-        r->room.sent = 0;
+        if (room->short_at != 0 && room->n_borne < LIMIT_CROWD_DOUBLINGS)
+                room->n_borne++;
+        room->short_at = now;
+        room->sent = 0;
         return true;
+}
+
+static void note_ease(struct router *r) {
+        if (r->room.short_at != 0)
+                r->room.eased_at = r->loop.now;
+        r->room.short_at = 0;
+        if (r->loop.now - r->room.eased_at >= LIMIT_STALL_SECONDS * 1000u)
+                r->room.n_borne = 0;
 }
 
 void room_enforce(struct router *r) {
@@ -47,7 +58,7 @@ void room_enforce(struct router *r) {
                 connection_drop(c);
         }
         if (!room_is_short(r))
-                r->room.short_at = 0;
+                note_ease(r);
         c = r->no_room ? holder_that_hangs(r) : NULL;
         if (c)
                 connection_breach(c,

@@ -13,7 +13,8 @@
  *   that cannot fill the bus, and nobody is closed for it but who reads nothing at all.
  * - Over LIMIT_BUS_BYTES nothing is read from anybody.  If others read so much of what waits
  *   for them that it becomes less, that is all; if not, the largest holder goes, of what a
- *   connection answers for itself (holder.h).
+ *   connection answers for itself (holder.h).  How much is enough grows each time that it was
+ *   not enough to make room: who reads just so much does not hold up the others for long.
  * - Over LIMIT_BUS_BRIM nothing is queued any more.  No client's message leads there: it is
  *   for what this list has forgotten.
  */
@@ -30,6 +31,8 @@ struct room {
         size_t ceiling;    /* of the pool's bytes: above it nothing more is read in this turn */
         uint64_t short_at; /* ms: it was found short then, and that is borne so far; 0: it is not */
         size_t sent;       /* bytes that left, since then */
+        unsigned n_borne;  /* so often it was, and is so again; */
+        uint64_t eased_at; /* ms: until it was not short for a while after this */
         bool paused;       /* some are not listened to because of that */
         size_t peak;       /* of the pool's bytes, since memory was given back */
         uint64_t trim_at;  /* ms: when it is, next; 0: there is too little */

@@ -192,6 +192,19 @@ def test_matches_of_all(env):
     wait_for("room", lambda: late.add_match("arg0='again'") == ())
 
 
+def test_match_of_many_arguments(env):
+    """a match rule of 63 arguments counts as eight: as many as it takes the time of"""
+    bus = Watched(env)
+    weight = 1 + 63 // limit(env, "MATCH_ARGS")
+    n = limit(env, "MATCHES") // weight
+    c = bus.client()
+    rule = ",".join(f"arg{i}='x'" for i in range(63))
+    answers = [c.add_match(rule) for _ in range(n + 1)]
+    assert answers == [()] * n + [ERROR + "LimitsExceeded"], answers
+    assert c.ask("RemoveMatch", variant("(s)", rule)) == ()
+    assert c.add_match("arg62='x'") == () and c.add_match(rule) == ERROR + "LimitsExceeded"
+
+
 def test_queue_bytes(env):
     """16 MiB of signals that a subscriber has not read, and a little more"""
     bus = Watched(env)

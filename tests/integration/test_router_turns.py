@@ -94,12 +94,12 @@ def test_messages(env):
 
 
 def test_rules(env):
-    """the same when each of fewer signals meets a thousand rules, or some with many arguments"""
+    """the same when each of fewer signals meets a thousand rules, or a hundred with many arguments"""
     bus = Watched(env)
     witness, sender = listener_and_sender(bus)
     arguments = "arg0path='/q'," + ",".join(f"arg{i}=x" for i in range(3, 63))
     for n, rule, weight in ((1000, "arg0path='/q'", 1),
-                            (200, arguments, 1 + 61 // limit(env, "TURN_ARGS"))):
+                            (120, arguments, 1 + 61 // limit(env, "TURN_ARGS"))):
         holder = many_rules(bus, n, rule)
         with asleep(bus):
             sender.send(b"".join(numbered(200)))

@@ -99,16 +99,21 @@ def test_monitor_is_silent(env):
     assert other.signals() == [] and "a monitor must not send" in router.log()
 
 
+MANY_ARGUMENTS = [",".join(f"arg{i}='x'" for i in range(63))]  # which counts as eight rules
+
+
 def test_monitor_refused(env):
     """wrong rules, wrong flags, too many of them: the client stays what it was"""
     c = client(env, bus(env))
     for rules, flags, error in ((["member='M'", "nonsense"], 0, "MatchRuleInvalid"),
                                 ([], 1, "InvalidArgs"), (["member='M'"] * 33, 0, "LimitsExceeded"),
+                                (MANY_ARGUMENTS * 5, 0, "LimitsExceeded"),
                                 (["arg0='" + "x" * 1100 + "'"], 0, "MatchRuleInvalid")):
         assert c.ask("BecomeMonitor", variant("(asu)", rules, flags), **MONITORING) == ERROR + error
         assert c.ask("NameHasOwner", variant("(s)", c.name)) == (True,)
     assert c.ask("BecomeMonitor", variant("(asu)", [], 0), path="/other", **MONITORING) == \
         ERROR + "UnknownInterface"
+    assert c.ask("BecomeMonitor", variant("(asu)", MANY_ARGUMENTS * 4, 0), **MONITORING) == ()
 
 
 def test_monitor_rules(env):
