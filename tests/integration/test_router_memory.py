@@ -228,6 +228,25 @@ def test_largest_has_much_to_leave(env):
     env.hostile(boundaries.GUEST)
 
 
+def test_one_message_to_all(env):
+    """the longest header and body that are copied, to all who can be: what one message adds to the bus"""
+    bus = Watched(env)
+    readers = [bus.client() for _ in range(limit(env, "CONNECTIONS") - 2)]
+    sender = bus.client()
+    for c in readers:
+        assert c.add_match("interface='t.T'") == ()
+    path = b"/" + b"x" * (limit(env, "HEADER_BYTES") - 100)
+    body = struct.pack("<I", 8188) + bytes(8188)
+    message = fixed(SIGNAL, 5, [(1, b"o", path), *NAMED[1:], (8, b"g", b"ay")], body)
+    taken = [0]
+    for _ in range(5):  # of which each socket holds two or three
+        send_all(sender, [message])
+        taken.append(bus.witness.ask("GetStats", interface=BUS + ".Debug.Stats")[0]["QueuedBytes"])
+    most = max(after - before for before, after in zip(taken, taken[1:]))
+    assert len(readers) * len(message) < most < 40 << 20, taken
+    assert limit(env, "BUS_BYTES") + most < limit(env, "BUS_BRIM")
+
+
 def test_shared_body(env):
     """a broadcast of 5 MiB to 40 who read: each gets it, for its body is there once"""
     bus = Watched(env)
