@@ -104,6 +104,7 @@
 #define LIMIT_ORPHANS_TURN  128u     /* ended processes that daemons have left behind, reaped at once: some 3 us each, a hundred times a second at most */
 #define LIMIT_ORPHANS_MS    5000u    /* to kill, at the end, those that are still there and fork on: with all else that a stop waits for, less than the unit's 20 s */
 #define LIMIT_COVER_ENTRIES 16384u   /* sockets and directories of /run, of /tmp, at each depth, that are opened at the start: some 10 ms */
+#define LIMIT_COVER_DIRECTORY 4096u  /* of these, in one directory below: a VM's own that is full does not hide the others */
 
 /* --- logs --------------------------------------------------------------------------------- */
 #define LIMIT_LOG_LINES_SECOND 50u   /* per process; what is over is counted and said */

@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,9 @@ struct cover {
         struct statx keep_st[PRIVOP_MAX_VIEW];
         struct statx device; /* that is searched; of what is mounted there only what is in memory,
                                 not a person's stick, nor what may not answer */
-        unsigned n_seen;
+        unsigned levels; /* that are searched below it, this time */
+        unsigned n_seen; /* of LIMIT_COVER_ENTRIES */
+        bool is_partial; /* somewhere there was more */
 };
 
 DEFINE_CLEANUP(FILE *, fclose);
@@ -178,14 +181,15 @@ static int search_directory(struct cover *c, int path_fd, unsigned depth) {
         return faccessat(path_fd, ".", X_OK, 0) == 0 ? cover_directory(path_fd) : 0;
 }
 
+static bool may_matter(const struct dirent *e) {
+        return e->d_type == DT_SOCK || e->d_type == DT_DIR || e->d_type == DT_UNKNOWN;
+}
+
 static int look_at(struct cover *c, int dir, const struct dirent *e, unsigned depth) {
         _cleanup_close_ int fd = -1;
         struct statx st;
 
-        if (e->d_type != DT_SOCK && e->d_type != DT_DIR && e->d_type != DT_UNKNOWN)
-                return 0;
-        if (++c->n_seen > LIMIT_COVER_ENTRIES)
-                return PRIVOP_E_SOCKETS;
+        c->n_seen++;
         fd = openat(dir, e->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || identify(fd, &st) < 0)
                 return 0; /* it went away, or is closed to us */
@@ -197,16 +201,31 @@ static int look_at(struct cover *c, int dir, const struct dirent *e, unsigned de
         return search_directory(c, fd, depth - 1);
 }
 
+/*
+ * Whether another entry may be looked at: of what lies below, so that somebody's directory
+ * which is full does not hide those beside it, no more than a part is in one directory.
+ */
+static bool has_room(struct cover *c, unsigned n_here, unsigned depth) {
+        if (c->n_seen < LIMIT_COVER_ENTRIES &&
+            (depth == c->levels || n_here < LIMIT_COVER_DIRECTORY))
+                return true;
+        c->is_partial = true;
+        return false;
+}
+
 /* Takes dir. */
 static int search(struct cover *c, int take_dir, unsigned depth) {
         DIR *d = fdopendir(take_dir);
         int r = d ? 0 : -errno;
+        unsigned n = 0;
 
         if (!d)
                 (void)fd_close(take_dir);
         for (struct dirent *e; r == 0 && (e = readdir(d));) {
-                if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+                if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || !may_matter(e))
                         continue;
+                if (!has_room(c, n++, depth))
+                        break;
                 r = look_at(c, dirfd(d), e, depth);
         }
         if (d)
@@ -228,6 +247,7 @@ static int cover_below(struct cover *c, int home, const char *path, unsigned dep
                         return -errno;
                 }
                 c->n_seen = 0;
+                c->levels = levels;
                 r = search(c, fd, levels);
         }
         return r;
@@ -236,16 +256,11 @@ static int cover_below(struct cover *c, int home, const char *path, unsigned dep
 static int cover_found(struct cover *c) {
         const char *path = c->view->home ?: "/";
         _cleanup_close_ int home = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        int worst = 0;
+        int r = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(searched); i++) {
-                int r = cover_below(c, home, searched[i].path, searched[i].depth);
-
-                if (r < 0)
-                        return r;
-                worst = r > 0 ? r : worst;
-        }
-        return worst;
+        for (size_t i = 0; i < ELEMENTSOF(searched) && r == 0; i++)
+                r = cover_below(c, home, searched[i].path, searched[i].depth);
+        return r == 0 && c->is_partial ? PRIVOP_E_SOCKETS : r;
 }
 
 static int cover_named(const struct privop_view *v) {

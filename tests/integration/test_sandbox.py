@@ -308,25 +308,32 @@ def test_daemons_closed_directory(env):
 
 CROWD = """
 import os, socket, sys
-os.mkdir("/run/crowd")
-for n in range(int(sys.argv[1])):
-    os.mkdir(f"/run/crowd/{n}")
-socket.socket(socket.AF_UNIX).bind("/run/above")
-os.execv(sys.argv[2], sys.argv[2:])
+count, directories = map(int, sys.argv[1:3])
+os.mkdir("/run/beside")
+for path in ("/run/above", "/run/beside/socket"):
+    socket.socket(socket.AF_UNIX).bind(path)
+for d in range(directories):  # what came last is found first
+    os.mkdir(f"/run/crowd{d}")
+    for n in range(count // directories + (d < count % directories)):
+        os.mkdir(f"/run/crowd{d}/{n}")
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
 def test_daemons_crowd(env):
-    """more below /run than is looked at: in the log and the status; what is above it is covered"""
-    most = limit(env, "COVER_ENTRIES") - 2  # beside their directory and the socket
-    for number, crowded in ((most, False), (most + 1, True)):
+    """more below /run than is looked at: in the log and the status; what is above it, or beside it, is covered"""
+    most, each = limit(env, "COVER_ENTRIES"), limit(env, "COVER_DIRECTORY")
+    others = 3 + 5  # directories and sockets of CROWD, of the five that are crowded there
+    for number, directories, crowded in ((most - others, 5, False), (most - others + 1, 5, True),
+                                         (each, 1, False), (each + 1, 1, True), (most + 1, 1, True)):
         sidebus = env.own_sidebus(before=[*in_namespace("disk:/run"), sys.executable, "-ISc", CROWD,
-                                          str(number)])
+                                          str(number), str(directories)])
         said = "(less protected: sockets of /run or /tmp may be seen)" in sidebus.notify.read()
         logged = "may see sockets there" in sidebus.log()
         assert (said, logged) == (crowded, crowded), (number, sidebus.notify.read())
-        seen = in_view(sidebus.child("xdg-document-portal"), "stat", "-c", "%F", "/run/above").stdout
-        assert seen == "character special file\n", seen  # /dev/null
+        covered = ["/run/above"] if directories > 1 else ["/run/above", "/run/beside/socket"]
+        seen = in_view(sidebus.child("xdg-document-portal"), "stat", "-c", "%F", *covered).stdout
+        assert seen == "character special file\n" * len(covered), seen  # /dev/null
         assert client_of(env, sidebus).get(FILE_CHOOSER, "version")
         assert sidebus.stop() == 0, sidebus.log()
 
