@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stream of messages to the bus: however it is cut into reads, everybody gets as many
- * bytes, and the bus ends in the same state.  The first byte says how the second time is cut.
+ * A stream of messages to the bus: however it is cut into reads, and turns, everybody gets as
+ * many bytes, and the bus ends in the same state.  The first byte says how the second time is cut.
  */
 #include "sbrouter/connection.h"
 
@@ -21,13 +21,23 @@ struct outcome {
         size_t heard[BUS_CLIENTS]; /* bytes */
 };
 
-/* A turn of the router, without its waiting. */
-static void turn(struct bus *b) {
-        struct connection *c = b->c[0];
-        int v = c->dead ? 0 : c->source.fn(&c->source, EPOLLIN);
+/* A short turn ends with the first message that takes memory; the others wait for the next. */
+static void open_turn(struct bus *b, bool is_short) {
+        room_open(&b->router);
+        if (is_short)
+                b->router.room.ceiling = b->router.pool.bytes;
+}
 
+/* A turn of the router, without its waiting; and as many as a backlog takes. */
+static void turn(struct bus *b, bool is_short) {
+        struct connection *c = b->c[0];
+        int v;
+
+        open_turn(b, is_short);
+        v = c->dead ? 0 : c->source.fn(&c->source, EPOLLIN);
         assert(v == 0);
         while (!list_empty(&c->backlog) && !c->dead) {
+                open_turn(b, is_short);
                 v = connection_work(c);
                 assert(v == 0);
         }
@@ -46,17 +56,17 @@ static void listen_to(struct bus *b, struct outcome *o) {
         }
 }
 
-static void say(struct bus *b, const uint8_t *data, size_t n, struct outcome *o) {
+static void say(struct bus *b, const uint8_t *data, size_t n, bool is_short, struct outcome *o) {
         ssize_t k = n > 0 ? send(b->ends[0], data, n, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
 
         assert(k == (ssize_t)n);
         /* One read may leave a message that the next turn takes. */
         for (unsigned i = 0; i < 3; i++)
-                turn(b);
+                turn(b, is_short);
         listen_to(b, o);
 }
 
-static void play(const uint8_t *data, size_t n, size_t step, struct outcome *o) {
+static void play(const uint8_t *data, size_t n, size_t step, bool is_short, struct outcome *o) {
         struct bus b;
 
         *o = (struct outcome){0};
@@ -64,7 +74,7 @@ static void play(const uint8_t *data, size_t n, size_t step, struct outcome *o) 
         b.c[0]->may_debug = true;
         b.c[0]->stage = CONNECTION_MESSAGES;
         for (size_t at = 0; at < n && !b.c[0]->dead; at += step)
-                say(&b, data + at, n - at < step ? n - at : step, o);
+                say(&b, data + at, n - at < step ? n - at : step, is_short, o);
         o->dead = b.c[0]->dead;
         o->monitor = b.c[0]->is_monitor;
         o->names = b.c[0]->n_names;
@@ -88,8 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         if (n < 2 || n > 16384)
                 return 0;
         log_set_sink(quiet);
-        play(data + 1, n - 1, n, &whole);
-        play(data + 1, n - 1, data[0] % 64 ? data[0] % 64u : 1 + data[0] / 64u, &cut);
+        play(data + 1, n - 1, n, false, &whole);
+        play(data + 1, n - 1, data[0] % 64 ? data[0] % 64u : 64 + data[0] * 64u, data[0] & 64, &cut);
         assert(whole.dead == cut.dead && whole.monitor == cut.monitor);
         if (whole.dead) /* it may be closed before or after the last that it did */
                 return 0;
