@@ -92,21 +92,26 @@ static void play(const uint8_t *data, size_t n, size_t step, bool is_short, stru
 static void quiet(int priority _unused_, const char *line _unused_) {
 }
 
+static void check_same(const struct outcome *a, const struct outcome *b) {
+        assert(a->dead == b->dead && a->monitor == b->monitor);
+        if (a->dead) /* it may be closed before or after the last that it did */
+                return;
+        assert(a->names == b->names && a->matches == b->matches && a->calls == b->calls &&
+               a->held == b->held && a->replies == b->replies && a->queued == 0 && b->queued == 0);
+        for (unsigned i = 0; i < BUS_CLIENTS; i++)
+                assert(a->heard[i] == b->heard[i]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-        struct outcome whole, cut;
+        struct outcome whole, cut, put_off;
 
         if (n < 2 || n > 16384)
                 return 0;
         log_set_sink(quiet);
         play(data + 1, n - 1, n, false, &whole);
-        play(data + 1, n - 1, data[0] % 64 ? data[0] % 64u : 64 + data[0] * 64u, data[0] & 64, &cut);
-        assert(whole.dead == cut.dead && whole.monitor == cut.monitor);
-        if (whole.dead) /* it may be closed before or after the last that it did */
-                return 0;
-        assert(whole.names == cut.names && whole.matches == cut.matches &&
-               whole.calls == cut.calls && whole.held == cut.held && whole.replies == cut.replies &&
-               whole.queued == 0 && cut.queued == 0);
-        for (unsigned i = 0; i < BUS_CLIENTS; i++)
-                assert(whole.heard[i] == cut.heard[i]);
+        play(data + 1, n - 1, data[0] % 64 ? data[0] % 64u : 1 + data[0] / 64u, false, &cut);
+        play(data + 1, n - 1, n, true, &put_off);
+        check_same(&whole, &cut);
+        check_same(&whole, &put_off);
         return 0;
 }
