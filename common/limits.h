@@ -31,17 +31,19 @@
 #define LIMIT_SIGNAL_BYTES     4194304u  /* 4 MiB: a longer broadcast counts against its sender, and who has no room misses it */
 #define LIMIT_PEER_QUEUE_BYTES 67108864u /* of the bus's own signals, for sbportal and sbsupervisor: 300 000 of them, then the peer hangs; from half of it on guests get no more names */
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
-#define LIMIT_BUS_FDS          512u      /* of all receivers, queued and sent but not received, each a quarter of what the others leave: LIMIT_ROUTER_FDS holds them beside the most connections and listeners, and the kernel takes as many of one user's buses together */
+#define LIMIT_BUS_FDS          512u      /* of all receivers, queued and sent but not received, each an eighth of what the others leave, and who has none a quarter: LIMIT_ROUTER_FDS holds them beside the most connections and listeners, and the kernel takes as many of one user's buses together */
 #define LIMIT_PARTIAL_FDS      128u      /* of unfinished messages, of all: eight of the largest, for a message comes in one piece mostly */
 #define LIMIT_BUS_BYTES        268435456u /* 256 MiB of memory: of all unfinished, waiting and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
 #define LIMIT_BUS_BRIM         335544320u /* 320 MiB: what one turn may make of that, whatever it is; one message to all, or one leaving, makes below 40 MiB */
+#define LIMIT_COPY_BYTES       81920u     /* of one message that each receiver has for itself: the header, and a body that is too short to be shared */
 #define LIMIT_UNREAD_BYTES     134217728u /* 128 MiB: of those, unread; above it clients send one another little; one of the largest */
-#define LIMIT_UNREAD_SURE      65536u     /* so much a receiver gets though the bus is full: an ordinary call */
+#define LIMIT_UNREAD_SURE      196608u    /* so much a receiver gets though the bus is full: a call with a picture; of LIMIT_CONNECTIONS with the former less than LIMIT_BUS_BYTES */
 #define LIMIT_TURN_BYTES       33554432u  /* 32 MiB more in memory, and the turn ends: what was made in it is sent first */
 #define LIMIT_CROWD_MS         500u       /* between two looks whether a bus that is over LIMIT_BUS_BYTES becomes emptier by itself: */
 #define LIMIT_CROWD_BYTES      1048576u   /* so much has to be read meanwhile, else the largest holder is closed; twice as much each time that it was enough and made no room, */
 #define LIMIT_CROWD_DOUBLINGS  4u         /* up to 16 MiB: readers take ten times that, and one message for all is gone within a second or two */
-#define LIMIT_STALL_SECONDS    10u        /* who has read nothing for so long while there is no room for others' is closed: it hangs */
+#define LIMIT_STALL_SECONDS    10u        /* for whom messages, or descriptors, have waited so long while there is no room for others' is closed: it hangs, or reads too slowly for what it gets */
+#define LIMIT_UNFINISHED_MS    2000u      /* who began a message so long ago is closed first when the bus is out of room: else many who leave a part of one would have others closed, whose are longer; the longest takes a second */
 #define LIMIT_TRIM_BYTES       4194304u   /* so much that is not needed any more is given back to the host, */
 #define LIMIT_TRIM_MS          1000u      /* once it is so old: a busy bus needs it again at once */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
@@ -99,7 +101,7 @@
 #define LIMIT_GATE_BYTES      1048576u /* a guest's message to sbportal, and what is passed on of it: options, no payloads */
 
 /* --- what our own processes may take, whatever happens in them ------------------------------ */
-#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BRIM, one whole message above it, its copy, names and rules */
+#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BRIM, one whole message above it, and its copy; 70 MiB of rules, names, calls that are not answered, and connections, which no sum counts */
 #define LIMIT_PORTAL_AS  536870912u  /* D-Bus's largest message, twice, and ourselves */
 #define LIMIT_ORPHANS_TURN  128u     /* ended processes that daemons have left behind, reaped at once: some 3 us each, a hundred times a second at most */
 #define LIMIT_ORPHANS_MS    5000u    /* to kill, at the end, those that are still there and fork on: with all else that a stop waits for, less than the unit's 20 s */

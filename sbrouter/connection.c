@@ -112,14 +112,40 @@ void connection_breach(struct connection *c, const char *what) {
 
 /* --- output ------------------------------------------------------------------------------- */
 
+/* It has nothing to take yet. */
+static void note_waiting(struct connection *c, const struct packet *p) {
+        uint64_t now = c->router->loop.now;
+
+        if (c->out.bytes == 0) {
+                c->read_at = c->waits_at = now;
+                c->n_waiting = 0;
+        }
+        if (p->fds && c->out.n_fds + c->out.n_sent_fds == 0)
+                c->unread_fds_at = now;
+}
+
+/* It took n bytes: who takes less than comes has always some that wait for long. */
+static void note_taken(struct connection *c, size_t n) {
+        uint64_t now = c->router->loop.now;
+
+        if (n == 0)
+                return;
+        c->read_at = now;
+        if (n < c->n_waiting) {
+                c->n_waiting -= n;
+                return;
+        }
+        c->waits_at = now;
+        c->n_waiting = c->out.bytes;
+}
+
 static int append_packet(struct connection *c, const struct packet *p) {
         size_t n_copied = p->blob ? 0 : p->n_body;
         uint8_t *out;
         int v;
 
-        if (c->out.bytes == 0)
-                c->read_at = c->router->loop.now;
-        v = shares_add(&c->out.shares, p->charge, p->n_header + p->n_body);
+        note_waiting(c, p);
+        v = queue_charge(&c->out, &c->router->pool, p->charge, p->n_header + p->n_body);
         if (v < 0)
                 return v;
         out = queue_reserve(&c->out, &c->router->pool, p->n_header + n_copied, p->fds);
@@ -162,10 +188,10 @@ static bool is_bus_full(const struct connection *c, const struct packet *p) {
         size_t more = !p->blob ? p->n_body : p->blob->queued ? 0 : p->blob->cap;
 
         if (p->charge == 0)
-                return c->listener && pool->bytes > LIMIT_BUS_BRIM;
+                return c->listener && room_is_over(c->router);
         if ((pool->queued + p->n_header + more <= LIMIT_UNREAD_BYTES ||
              c->out.memory + p->n_header + p->n_body <= LIMIT_UNREAD_SURE) &&
-            pool->bytes <= LIMIT_BUS_BRIM)
+            !room_is_over(c->router))
                 return false;
         c->router->no_room = true;
         return true;
@@ -205,8 +231,7 @@ int connection_drain(struct connection *c) {
         int v = queue_flush(&c->out, &c->router->pool, c->source.fd);
 
         c->router->room.sent += bytes - c->out.bytes;
-        if (c->out.bytes < bytes)
-                c->read_at = c->router->loop.now;
+        note_taken(c, bytes - c->out.bytes);
         return v;
 }
 

@@ -73,14 +73,19 @@ struct connection {
         size_t n_part;
         size_t part_at;      /* what of a backlog was fed */
         struct list backlog; /* on router->backlog: part has messages that wait for their turn */
-        struct blob *in; /* an unfinished large message, read in place */
+        struct blob *in; /* an unfinished large message, read in place, */
+        uint64_t in_since; /* ms: and its first bytes came then */
         size_t n_in, need_in;
         bool sends_large; /* its last message was; the next will be, mostly */
         int *fds; /* received, their message is not complete yet */
         unsigned n_fds;
+        uint64_t fds_since; /* ms: the first of them came */
 
         struct queue out;
-        uint64_t read_at; /* ms: when it last took some of that, or had nothing to take */
+        uint64_t read_at;  /* ms: when it last took some of that, or had nothing to take */
+        uint64_t waits_at; /* ms: what waited then for it, */
+        size_t n_waiting;  /* of that so many bytes, is not all taken */
+        uint64_t unread_fds_at; /* ms: when it last took a descriptor, or had none to take */
         uint32_t serial; /* of what the driver sent to it */
 
         uint64_t stamp; /* the last broadcast it was considered for */

@@ -91,6 +91,7 @@ static int keep_rest(struct connection *c, const uint8_t *data, size_t n) {
                         return -ENOMEM;
                 memcpy(c->in->data, data, n);
                 c->n_in = n;
+                c->in_since = c->router->loop.now;
                 c->need_in = frame.n;
                 c->sends_large = true;
                 return 0;
@@ -112,6 +113,8 @@ static int collect_fds(struct connection *c, struct msghdr *mh) {
                         int fd;
 
                         memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
+                        if (c->n_fds == 0)
+                                c->fds_since = c->router->loop.now;
                         if (c->fds && c->n_fds < PENDING_FDS) {
                                 c->fds[c->n_fds++] = fd;
                                 c->router->n_partial_fds++;

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "common/limits.h"
+#include "sbrouter/holder.h"
 #include "sbrouter/router.h"
 
 /* A message in the receiver's socket takes more than this of what SO_MEMINFO tells, however short.
@@ -31,8 +32,10 @@ static void recount(struct connection *c) {
                 return;
         if (__builtin_mul_overflow(count_unread_messages(c), c->out.most_sent_fds, &most))
                 return;
-        if (most < c->out.n_sent_fds)
-                queue_received(&c->out, &c->router->pool, most);
+        if (most >= c->out.n_sent_fds)
+                return;
+        queue_received(&c->out, &c->router->pool, most);
+        c->unread_fds_at = c->router->loop.now;
 }
 
 /* The others of the bus, at most once a turn. */
@@ -44,12 +47,12 @@ static void recount_all(struct router *r) {
                 recount(LIST_OWNER(link, struct connection, link));
 }
 
-/* What is left by all others is for four of the kind. */
+/* Of what is left by all others never all: some is left for whoever comes next. */
 static bool has_share(const struct connection *c, unsigned n) {
         unsigned own = c->out.n_fds + c->out.n_sent_fds, others = c->router->pool.n_fds - own;
         unsigned left = others < LIMIT_BUS_FDS ? LIMIT_BUS_FDS - others : 0;
 
-        return own + n <= (own == 0 ? left : left / 4);
+        return own + n <= left / (own == 0 ? 4 : 8);
 }
 
 bool fd_room_for(struct connection *c, unsigned n) {
@@ -60,7 +63,29 @@ bool fd_room_for(struct connection *c, unsigned n) {
         recount(c);
         if (!has_share(c, n))
                 recount_all(c->router);
-        return has_share(c, n);
+        if (has_share(c, n))
+                return true;
+        c->router->no_fd_room = true;
+        return false;
+}
+
+void fd_room_settle(struct router *r) {
+        struct connection *c = r->no_fd_room ? holder_of_fds(r) : NULL;
+
+        if (c)
+                connection_breach(c, "others have no room for descriptors, and it takes none of its own");
+        r->no_fd_room = false;
+}
+
+/* Whose have waited for the rest of their message for a while, before whose have just come. */
+static bool is_worse(const struct connection *c, const struct connection *than) {
+        uint64_t now = c->router->loop.now;
+        bool waits = now - c->fds_since > LIMIT_CROWD_MS;
+
+        if (waits != (now - than->fds_since > LIMIT_CROWD_MS))
+                return waits;
+        return c->n_fds > than->n_fds ||
+               (c->n_fds == than->n_fds && c->fds_since < than->fds_since);
 }
 
 void fd_room_enforce(struct connection *c) {
@@ -72,8 +97,8 @@ void fd_room_enforce(struct connection *c) {
         LIST_FOREACH(link, &r->connections) {
                 struct connection *other = LIST_OWNER(link, struct connection, link);
 
-                if (other->listener && other->n_fds > most->n_fds)
+                if (other->listener && other->n_fds > 0 && is_worse(other, most))
                         most = other;
         }
-        connection_breach(most, "it holds the most of too many descriptors of unfinished messages");
+        connection_breach(most, "it holds some of too many descriptors of unfinished messages");
 }

@@ -9,11 +9,14 @@
 #include <stdbool.h>
 
 struct connection;
+struct router;
 
 /*
  * Whether n more may be queued for c: below LIMIT_QUEUE_FDS, and within c's share of
- * LIMIT_BUS_FDS.  One who has none unread gets a whole message's as long as there is room.
+ * LIMIT_BUS_FDS.
  */
 bool fd_room_for(struct connection *c, unsigned n);
-/* Too many came with unfinished messages: who holds the most of them goes. */
+/* At the end of a turn: if there was no room, whoever holds most of it and takes none goes. */
+void fd_room_settle(struct router *r);
+/* Too many came with unfinished messages: of those who leave them so, who has the most goes. */
 void fd_room_enforce(struct connection *c);

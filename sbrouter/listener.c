@@ -120,11 +120,11 @@ static void set_up(struct listener *l, struct connection *c, const struct creden
                 c->credentials = (struct credentials){.has_uid = true, .uid = r->own_uid};
 }
 
-/* Out of descriptors: the one that waits would wake us without end. */
-static int pause_accepting(struct router *r) {
+/* Out of descriptors, or of memory: the one that waits would wake us without end. */
+static int pause_accepting(struct router *r, int error) {
         r->accept_at = r->loop.now + OUT_OF_FDS_PAUSE_MS;
         if (router_may_log(r))
-                log_warning("out of file descriptors: no new connections for a second");
+                (void)log_warning_errno(error, "no new connections for a second");
         LIST_FOREACH(link, &r->listeners) {
                 int v = loop_change(&r->loop, &LIST_OWNER(link, struct listener, link)->source, 0);
 
@@ -144,7 +144,7 @@ static int accept_one(struct listener *l) {
 
         fd = accept4(l->source.fd, (struct sockaddr *)&vm, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-                return pause_accepting(r);
+                return pause_accepting(r, -errno);
         if (fd < 0) /* EAGAIN, or a client that went away again */
                 return ACCEPT_E_NONE;
         if (!may_connect(l, fd, &vm, &cred)) {
@@ -153,8 +153,8 @@ static int accept_one(struct listener *l) {
         }
         make_room(l);
         v = connection_new(r, fd, &c);
-        if (v < 0)
-                return v;
+        if (v < 0) /* it is the newcomer's end, and nobody else's */
+                return pause_accepting(r, v);
         set_up(l, c, &cred);
         c->vsock = vm.svm_family == AF_VSOCK;
         if (c->vsock)

@@ -210,6 +210,23 @@ static void append_segment(struct queue *q, struct segment *s) {
         q->memory += memory_of(s);
 }
 
+/* What keeping account takes was before, and is now another size. */
+static void recount_shares(struct queue *q, struct queue_pool *p, size_t before) {
+        size_t now = shares_memory(&q->shares);
+
+        q->memory += now - before;
+        p->bytes += now - before;
+        p->queued += now - before;
+}
+
+int queue_charge(struct queue *q, struct queue_pool *p, uint64_t sender, size_t n) {
+        size_t before = shares_memory(&q->shares);
+        int v = shares_add(&q->shares, sender, n);
+
+        recount_shares(q, p, before);
+        return v;
+}
+
 /*
  * A small one is enough at first; behind a blob, where mostly another blob comes; and for
  * descriptors, behind which others begin the next.
@@ -303,8 +320,11 @@ static unsigned take_fds(struct queue *q) {
 }
 
 static void consume(struct queue *q, struct queue_pool *p, size_t n) {
+        size_t before = shares_memory(&q->shares);
+
         q->bytes -= n;
         shares_take(&q->shares, n);
+        recount_shares(q, p, before);
         while (q->head && n >= q->head->len - q->head->off) {
                 struct segment *s = q->head;
 
@@ -375,11 +395,14 @@ void queue_received(struct queue *q, struct queue_pool *p, unsigned n) {
 }
 
 void queue_done(struct queue *q, struct queue_pool *p) {
+        size_t before = shares_memory(&q->shares);
+
         p->n_fds -= q->n_fds + q->n_sent_fds;
         for (struct segment *s = q->head, *next; s; s = next) {
                 next = s->next;
                 segment_free(p, s);
         }
         shares_done(&q->shares);
+        recount_shares(q, p, before);
         *q = (struct queue){0};
 }

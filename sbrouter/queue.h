@@ -58,7 +58,7 @@ struct queue_pool {
 struct queue {
         struct segment *head, *tail;
         size_t bytes;  /* to be sent */
-        size_t memory; /* that its pieces take; what it shares with others is counted whole */
+        size_t memory; /* that its pieces and shares take; what others have, too, is counted whole */
         unsigned n_fds;
         unsigned n_sent_fds, most_sent_fds; /* not known to be received; the most with one message */
         struct shares shares; /* whose bytes they are */
@@ -92,9 +92,9 @@ struct fd_list *fd_list_ref(struct fd_list *l);
 struct fd_list *fd_list_unref(struct fd_list *l);
 DEFINE_CLEANUP(struct fd_list *, fd_list_unref);
 
+/* Whoever appends n bytes first says whose they are, as share.h has it.  0 or -ENOMEM. */
+int queue_charge(struct queue *q, struct queue_pool *p, uint64_t sender, size_t n);
 /*
- * Whoever appends n bytes first says whose they are: shares_add(&q->shares, sender, n).
- *
  * n contiguous bytes at the queue's end for the caller to fill; then queue_commit()
  * with what was used of it.  fds (NULL: none) are referenced.  NULL: out of memory.
  */

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 
 #include "common/limits.h"
+#include "sbrouter/fd_room.h"
 #include "sbrouter/holder.h"
 #include "sbrouter/router.h"
 
@@ -21,15 +22,23 @@ bool room_is_short(const struct router *r) {
         return r->pool.bytes > LIMIT_BUS_BYTES;
 }
 
+bool room_is_over(const struct router *r) {
+        unsigned n = r->limits.connections;
+        size_t more = n > LIMIT_CONNECTIONS ? (n - LIMIT_CONNECTIONS) * (size_t)LIMIT_COPY_BYTES : 0;
+
+        return r->pool.bytes > LIMIT_BUS_BRIM + more;
+}
+
 /*
  * Whether there may be room soon without anybody's end: a burst that all are reading is
- * nobody's fault.  most holds the most, and is not waited for if it does not read.
+ * nobody's fault.  most holds the most, and is not waited for if it does not read, or is late.
  */
 static bool is_emptying(struct router *r, const struct connection *most) {
         struct room *room = &r->room;
         uint64_t now = r->loop.now;
 
-        if (most->out.bytes > 0 && now - most->read_at > LIMIT_CROWD_MS)
+        if (holder_is_late(most) ||
+            (most->out.bytes > 0 && now - most->read_at > LIMIT_CROWD_MS))
                 return false;
         if (room->short_at != 0 && now - room->short_at < LIMIT_CROWD_MS)
                 return true;
@@ -61,9 +70,9 @@ void room_enforce(struct router *r) {
                 note_ease(r);
         c = r->no_room ? holder_that_hangs(r) : NULL;
         if (c)
-                connection_breach(c,
-                                  "others have no room, and it does not read what was sent to it");
+                connection_breach(c, "others have no room, and what was sent to it waits for long");
         r->no_room = false;
+        fd_room_settle(r);
 }
 
 /* If there is some in the next turn, that is soon; else nobody looks whether c has more. */

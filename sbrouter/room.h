@@ -10,7 +10,7 @@
  * - A turn ends when it has taken LIMIT_TURN_BYTES more: what it made is sent before
  *   anything else is read, and before the next of the dead is said to be gone.
  * - Over LIMIT_UNREAD_BYTES in queues clients send one another only what is little.  So
- *   that cannot fill the bus, and nobody is closed for it but who reads nothing at all.
+ *   that cannot fill the bus, and nobody is closed for it but who lets much wait for long.
  * - Over LIMIT_BUS_BYTES nothing is read from anybody.  If others read so much of what waits
  *   for them that it becomes less, that is all; if not, the largest holder goes, of what a
  *   connection answers for itself (holder.h).  How much is enough grows each time that it was
@@ -44,6 +44,8 @@ void room_open(struct router *r);
 bool room_is_left(const struct router *r);
 /* Over LIMIT_BUS_BYTES. */
 bool room_is_short(const struct router *r);
+/* Over LIMIT_BUS_BRIM: a standalone bus may have more connections, and has more for these. */
+bool room_is_over(const struct router *r);
 /* Closes whom a bus without room cannot bear.  What can be sent must have been. */
 void room_enforce(struct router *r);
 

@@ -74,7 +74,8 @@ struct router {
         uint64_t recounted;         /* the turn in which fd_room.c asked the kernel about all */
         size_t backlog_bytes; /* read, and waiting for their turn */
         struct room room;
-        bool no_room;         /* a message was refused, as too much is unread, in this turn */
+        bool no_room;         /* a message was refused, as too much is unread, in this turn; */
+        bool no_fd_room;      /* or as too many descriptors are */
         struct connection *lagging; /* a peer of ours that was seen far behind, or NULL */
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */

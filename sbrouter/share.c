@@ -7,6 +7,10 @@
 
 #define SLOT_OWN    UINT32_MAX /* as a slot: sender 0 */
 #define FIRST_MARKS 16u        /* a power of two, as every size of the ring */
+#define FIRST_PLACES 4u        /* most queues have one sender */
+/* These are kept while nothing waits: as much as a busy connection takes in a turn. */
+#define KEPT_MARKS  64u
+#define KEPT_PLACES 16u
 
 struct share_mark {
         uint32_t slot;
@@ -37,7 +41,7 @@ static int choose_slot(struct shares *s, uint64_t sender, uint32_t *ret) {
         if (i == s->n)
                 i = find(s, 0);
         if (i == s->cap) {
-                uint32_t cap = s->cap > 0 ? s->cap * 2 : 4;
+                uint32_t cap = s->cap > 0 ? s->cap * 2 : FIRST_PLACES;
                 struct share *of = realloc(s->of, cap * sizeof(*of));
 
                 if (!of)
@@ -116,6 +120,20 @@ static void release(struct shares *s, uint32_t slot, uint32_t n) {
                 s->of[slot].sender = 0;
 }
 
+size_t shares_memory(const struct shares *s) {
+        size_t places = s->cap > KEPT_PLACES ? s->cap : 0;
+        size_t marks = s->cap_marks > KEPT_MARKS ? s->cap_marks : 0;
+
+        return places * sizeof(*s->of) + marks * sizeof(*s->marks);
+}
+
+/* Nothing waits.  Once there were many, of as many senders: what that took is not kept. */
+static void forget_peak(struct shares *s) {
+        s->n = 0;
+        if (shares_memory(s) > 0)
+                shares_done(s);
+}
+
 void shares_take(struct shares *s, size_t n) {
         while (n > 0) {
                 struct share_mark *m;
@@ -132,8 +150,8 @@ void shares_take(struct shares *s, size_t n) {
                         s->n_marks--;
                 }
         }
-        if (s->n_marks == 0) /* and no place is taken */
-                s->n = 0;
+        if (s->n_marks == 0)
+                forget_peak(s);
 }
 
 size_t shares_of(const struct shares *s, uint64_t sender) {

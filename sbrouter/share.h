@@ -32,4 +32,6 @@ int shares_add(struct shares *s, uint64_t sender, size_t n);
 void shares_take(struct shares *s, size_t n);
 /* Bytes of sender (not 0) that wait. */
 size_t shares_of(const struct shares *s, uint64_t sender);
+/* Bytes of memory that keeping account takes, beyond what each queue has for that; 0 when nothing waits. */
+size_t shares_memory(const struct shares *s);
 void shares_done(struct shares *s);

@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 import struct
+import time
 
 from rig.limits import limit
 from rig.processes import wait_for
@@ -150,7 +151,7 @@ def test_fd_hoarder(env):
     bus = Watched(env)
     sender, hoarder = bus.client(fds=True), bus.client(fds=True)
     each = limit(env, "MESSAGE_FDS")
-    share = limit(env, "BUS_FDS") // 4
+    share = limit(env, "BUS_FDS") // 8
     with open("/dev/null", "rb") as null:
         fds = [null.fileno()]
         assert send_fd_calls(sender, hoarder, each, fds, 100) == [FULL] * (100 - share // each)
@@ -180,8 +181,9 @@ def test_fd_of_all(env):
             if i == n // queue:  # who has none yet gets a whole message's, with so many hanging
                 assert not send_fd_calls(innocent, sender, each, fds)
         held = held_fds(bus, hanging, "OutgoingFDs")
-        assert n - 2 * each < held <= n, held
+        assert n - 4 * each < held <= n, held
         assert send_fd_calls(innocent, bus.client(fds=True), each, fds, 1, 3000) == [FULL]
+        assert not send_fd_calls(innocent, bus.client(fds=True), each // 8, fds, 1, 3100)
     assert innocent.alive() and sender.alive() and bus.witness.alive()
     names = bus.witness.ask("ListNames")[0]
     assert all(c.name in names for c in hanging)
@@ -205,6 +207,51 @@ def test_fd_unfinished(env):
     assert n - each < held_fds(bus, [innocent, *left], "IncomingFDs") <= n
     innocent.send(data[20:])
     assert innocent.alive() and "descriptors of unfinished messages" in bus.router.log()
+
+
+def test_fd_unfinished_by_many(env):
+    """as many as there may be of unfinished messages, one each: who has more, and finishes, stays"""
+    bus = Watched(env)
+    innocent, n = bus.client(fds=True), limit(env, "PARTIAL_FDS")
+    holders = [bus.client(fds=True) for _ in range(n)]
+    data = fd_signal(bus.witness.name, 1)
+    with open("/dev/null", "rb") as null:
+        fds = [null.fileno()]
+        for c in holders:
+            socket.send_fds(c.socket, [data[:20]], fds)
+        assert bus.witness.alive()
+        time.sleep(2 * limit(env, "CROWD_MS") / 1000)
+        two = fd_signal(bus.witness.name, 2)
+        for _ in range(3):
+            socket.send_fds(innocent.socket, [two[:20]], fds * 2)
+            assert bus.witness.alive()
+            innocent.send(two[20:])
+            assert innocent.alive()
+    names = bus.witness.ask("ListNames")[0]
+    assert len([c for c in holders if c.name not in names]) == 2
+
+
+def test_fd_hanging(env):
+    """receivers that take no descriptors leave little room for others': after 10 s they go, one by one"""
+    bus = Watched(env)
+    n, each = limit(env, "BUS_FDS"), limit(env, "MESSAGE_FDS")
+    sender, asker = bus.client(fds=True), bus.client(fds=True)
+    hanging = [bus.client(fds=True) for _ in range(n // each)]
+    with open("/dev/null", "rb") as null:
+        fds = [null.fileno()]
+        for i, c in enumerate(hanging):
+            send_fd_calls(sender, c, each, fds, 1, 1000 + 10 * i)
+        start = time.monotonic()
+
+        def passes():
+            with bus.router.client(fds=True) as innocent:
+                return not send_fd_calls(asker, innocent, each, fds, 1, 5000)
+
+        assert not passes()
+        assert not send_fd_calls(asker, bus.client(fds=True), 1, fds, 1, 6000)
+        wait_for("room", passes, 2 * limit(env, "STALL_SECONDS"))
+    assert time.monotonic() - start > limit(env, "STALL_SECONDS") - 1
+    assert sender.alive() and asker.alive() and "it takes none of its own" in bus.router.log()
 
 
 @contextlib.contextmanager

@@ -3,17 +3,19 @@
 
 import contextlib
 import os
+import resource
 import select
 import signal as sig
 import socket
 import struct
 import threading
+import time
 
 from rig import boundaries
 from rig.limits import limit
 from rig.processes import sanitized, scale, wait_for
-from rig.router import BUS, BUS_PATH, Watched
-from rig.wire import NAMED, RETURN, SIGNAL, bytes_message, call, fixed, variant
+from rig.router import BUS, BUS_PATH, HungUp, Watched
+from rig.wire import CALL, NAMED, RETURN, SIGNAL, bytes_message, call, fixed, hello, variant
 
 
 class Readers:
@@ -245,6 +247,106 @@ def test_one_message_to_all(env):
     most = max(after - before for before, after in zip(taken, taken[1:]))
     assert len(readers) * len(message) < most < 40 << 20, taken
     assert limit(env, "BUS_BYTES") + most < limit(env, "BUS_BRIM")
+
+
+def test_many_connections(env):
+    """the same on a bus with more connections than a VM's: it has more room for that, and closes no reader"""
+    n = 1500
+    bus = Watched(env, "--max-connections", str(n + 10))
+    readers, holders, sender = [bus.client() for _ in range(n)], [bus.client() for _ in range(4)], \
+        bus.client()
+    for c in readers:
+        assert c.add_match("interface='t.T'") == ()
+    part = limit(env, "BUS_BYTES") // 4 - (4 << 20)
+    for c in holders:
+        c.send(bytes_message(part, sender.name)[:-8])
+    path = b"/" + b"x" * (limit(env, "HEADER_BYTES") - 100)
+    message = fixed(SIGNAL, 5, [(1, b"o", path), *NAMED[1:], (8, b"g", b"ay")],
+                    struct.pack("<I", 4) + bytes(4))
+    more = (n - limit(env, "CONNECTIONS")) * limit(env, "COPY_BYTES")
+    assert 4 * part + n * len(message) > limit(env, "BUS_BRIM")
+    assert n * len(message) < (limit(env, "BUS_BRIM") - limit(env, "BUS_BYTES")) + more
+    with Readers(readers) as r:
+        sender.send(message * 4)
+        wait_for("all to have it all", lambda: min(r.bytes.values()) > 4 * len(message), 60)
+        assert r.closed == 0, bus.router.log()
+    assert bus.witness.alive()
+
+
+def test_account_of_senders(env):
+    """whose a receiver's unread messages are is counted as memory, and forgotten when they are read"""
+    bus = Watched(env)
+    receivers, senders = [bus.client() for _ in range(6)], [bus.client() for _ in range(60)]
+    before = bus.router.resident()
+    for i, r in enumerate(receivers):
+        assert r.add_match(f"member='M{i}'") == ()
+        two = fixed(CALL, 7, [*NAMED, (6, b"s", r.name.encode())], flags=1) + fixed(
+            SIGNAL, 5, [*NAMED[:2], (3, b"s", b"M%d" % i)])
+        for s in senders:
+            send_all(s, [two] * 3200)
+        stats = bus.witness.ask("GetStats", interface=BUS + ".Debug.Stats")[0]
+        assert stats["QueuedBytes"] > len(senders) * 3200 * len(two)
+        with Readers([r]) as reading:
+            wait_for("it all to be read",
+                     lambda: reading.bytes[r.socket.fileno()] > len(senders) * 3000 * len(two), 60)
+            wait_for("nothing to be queued", lambda: bus.witness.ask(
+                "GetStats", interface=BUS + ".Debug.Stats")[0]["QueuedBytes"] < 1 << 20)
+        assert reading.closed == 0
+    allowed = (limit(env, "TRIM_BYTES") + quarantine(env) >> 10) + 4096
+    wait_for("its memory to be less", lambda: bus.router.resident() - before < allowed, 10)
+
+
+def test_no_memory(env):
+    """when there is none at all who comes is not taken, and nobody else notices"""
+    if sanitized(env.build):
+        return  # a sanitizer's own memory is more than any limit
+    bus = Watched(env)
+    pid = bus.router.process.pid
+    size = int(bus.router.status("VmSize")) << 10
+    allowed = resource.prlimit(pid, resource.RLIMIT_AS)
+    assert allowed[1] == limit(env, "ROUTER_AS") > size
+    resource.prlimit(pid, resource.RLIMIT_AS, (size, allowed[1]))
+    greedy, late = [], []
+    while "there is no memory for what it says" not in bus.router.log():
+        assert len(greedy) < 300
+        greedy.append(bus.client())
+        greedy[-1].send(b"".join(call(BUS_PATH, BUS, "AddMatch", variant(
+            "(s)", f"arg{i}='{'x' * 900}'"), serial=100 + i) for i in range(16)))
+        with contextlib.suppress(HungUp):
+            greedy[-1].alive()
+    while "no new connections" not in bus.router.log():
+        late.append(socket.socket(socket.AF_UNIX))
+        late[-1].connect(bus.router.path)
+        with contextlib.suppress(BrokenPipeError):  # for what it says there may be none, either
+            late[-1].sendall(b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n" + hello())
+        assert len(late) < 200
+    assert "Cannot allocate memory" in bus.router.log()
+    resource.prlimit(pid, resource.RLIMIT_AS, allowed)
+    for c in (*greedy, *late):
+        c.close()
+    assert bus.witness.alive()
+    wait_for("newcomers to be taken", lambda: bus.client().alive())
+
+
+def test_left_unfinished(env):
+    """many leave a message half said, and hold all there is: they go, not who has a longer one to say"""
+    bus = Watched(env)
+    total, late, part = limit(env, "BUS_BYTES"), limit(env, "UNFINISHED_MS") / 1000, 8 << 20
+    holders = [bus.client() for _ in range(total // part - 1)]
+    for c in holders:
+        c.send(bytes_message(part, bus.witness.name)[:-8])
+    start = time.monotonic()
+    assert bus.witness.alive()
+    innocent, friend = bus.client(), bus.client()
+    wait_for("them to be late", lambda: time.monotonic() - start > late + 0.5, 2 * late)
+    for _ in range(4):
+        innocent.send(bytes_message(2 * part, friend.name))
+        assert innocent.alive()
+        while friend.message().get_member() != "M":
+            pass
+    names = bus.witness.ask("ListNames")[0]
+    assert len([c for c in holders if c.name not in names]) in (1, 2), names
+    assert "it holds the most of it" in bus.router.log()
 
 
 def test_shared_body(env):

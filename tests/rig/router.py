@@ -159,17 +159,17 @@ class Standalone(Router):
         self.process.stop()
 
 
-def bus(env):
+def bus(env, *arguments):
     """An ordinary bus, closed after the test."""
-    return env.closing(Standalone(env.build, env.tmp))
+    return env.closing(Standalone(env.build, env.tmp, *arguments))
 
 
 class Watched:
     """A bus with a client on it that must not notice anything."""
 
-    def __init__(self, env):
+    def __init__(self, env, *arguments):
         self.env = env
-        self.router = bus(env)
+        self.router = bus(env, *arguments)
         self.witness = self.client()
 
     def client(self, **arguments):

@@ -41,7 +41,7 @@ static void put(struct rig *g, unsigned k, size_t n, struct fd_list *fds) {
         uint8_t *p = queue_reserve(&g->q, &g->pool, n, fds);
 
         CHECK(p);
-        CHECK_EQ_INT(shares_add(&g->q.shares, k % 3, n), 0);
+        CHECK_EQ_INT(queue_charge(&g->q, &g->pool, k % 3, n), 0);
         for (size_t i = 0; i < n; i++)
                 p[i] = byte_of(k, i);
         queue_commit(&g->q, n);
@@ -52,7 +52,7 @@ static void put_blob(struct rig *g, unsigned k, size_t n) {
 
         for (size_t i = 0; i < n; i++)
                 b->data[5 + i] = byte_of(k, i);
-        CHECK_EQ_INT(shares_add(&g->q.shares, k % 3, n), 0);
+        CHECK_EQ_INT(queue_charge(&g->q, &g->pool, k % 3, n), 0);
         CHECK_EQ_INT(queue_push_blob(&g->q, &g->pool, b, 5, n), 0);
         blob_unref(b, &g->pool); /* the queue has its own reference */
 }
