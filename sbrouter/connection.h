@@ -34,7 +34,7 @@ enum connection_stage {
 
 enum {
         CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, the sender's share, or no room on the bus */
-        CONNECTION_E_FULL_FDS, /* LIMIT_QUEUE_FDS */
+        CONNECTION_E_FULL_FDS, /* LIMIT_QUEUE_FDS, or its share of LIMIT_BUS_FDS */
         CONNECTION_E_NO_FDS,   /* did not negotiate descriptors */
         CONNECTION_E_TOO_LONG, /* LIMIT_GATE_BYTES, to sbportal */
         CONNECTION_N_E
@@ -83,7 +83,7 @@ struct connection {
         uint64_t read_at; /* ms: when it last took some of that, or had nothing to take */
         uint32_t serial; /* of what the driver sent to it */
 
-        uint64_t stamp; /* the last broadcast it was considered for */
+        uint64_t stamp; /* the last broadcast that it was given */
         struct list names, matches, calls, serves, held;
         unsigned n_names, n_matches, n_calls, n_held;
         unsigned match_weight; /* of its rules: match.h */
@@ -105,7 +105,7 @@ struct packet {
 int connection_new(struct router *r, int take_fd, struct connection **ret);
 /* Its stream and its buffers, of a connection that is dead: nothing is left of them afterwards. */
 void connection_discard(struct connection *c);
-/* Only router_turn() and connection_new()'s failing callers may release. */
+/* Only the router's turn and connection_new()'s failing callers may release. */
 struct connection *connection_free(struct connection *c);
 
 void connection_close(struct connection *c);

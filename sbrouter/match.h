@@ -68,11 +68,10 @@ void match_list(struct connection *c, void (*fn)(void *self, const struct match_
 
 /*
  * Calls fn once for each connection with a rule that fits m, from sender or (NULL)
- * from the driver; ends with fn's first result that is not 0, and returns it.  Adds
- * what it looked at, and each receiver, to r->work.
+ * from the driver.  Adds what it looked at, and each receiver, to r->work.
  */
-int match_each(struct router *r, struct connection *sender, const struct message *m,
-               int (*fn)(void *self, struct connection *receiver), void *self);
+void match_each(struct router *r, struct connection *sender, const struct message *m,
+                void (*fn)(void *self, struct connection *receiver), void *self);
 
 /*
  * Whether c, one of r->watchers, may see m on its way from sender to receiver.  NULL

@@ -7,7 +7,7 @@
  *                                       -> driver_call()     to org.freedesktop.DBus
  *                                       -> unicast()         to a name
  *                                       -> route_broadcast() a signal to nobody in particular
- *   ... -> connection_send() -> router_turn() flushes each connection once
+ *   ... -> connection_send() -> flush_dirty(), each connection once a turn
  *
  * Whoever does not keep up pays: a receiver that fills its queue by broadcasts or
  * by what it asks the bus is closed.  What others send to it is theirs: a call that
