@@ -7,7 +7,8 @@
  * A connection ends in steps.  connection_close() may be called from anywhere: the
  * connection is dead, nothing is read from or queued for it any more.  At the end of
  * the turn its stream is closed and its buffers are released; it is taken off the bus
- * name by name, in as many turns as that takes, and then released itself.
+ * name by name, in as many turns as that takes, one name of each that ends at a time, and
+ * then released itself.
  */
 #pragma once
 

@@ -184,13 +184,22 @@ static int take_off(struct router *r, struct connection *c) {
         return v;
 }
 
-/* As much of that as is left of a turn's work; those left over have to wait for room, too. */
+/*
+ * As much of that as is left of a turn's work; those left over have to wait for room, too.  They
+ * take turns: a service that ends does not stay on the bus until hundreds with all their names
+ * have left it.
+ */
 static int reap(struct router *r) {
         int v = 0;
 
         room_open(r);
-        while (v == 0 && r->work < LIMIT_TURN_WORK && room_is_left(r) && !list_empty(&r->dying))
-                v = take_off(r, LIST_OWNER(r->dying.next, struct connection, dying));
+        while (v == 0 && r->work < LIMIT_TURN_WORK && room_is_left(r) && !list_empty(&r->dying)) {
+                struct connection *c = LIST_OWNER(r->dying.next, struct connection, dying);
+
+                list_remove(&c->dying); /* behind the others */
+                list_append(&r->dying, &c->dying);
+                v = take_off(r, c);
+        }
         return v;
 }
 
