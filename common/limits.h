@@ -49,8 +49,9 @@
 #define LIMIT_TURN_MESSAGE     8u        /* of these a message: to one receiver it takes below 1 us; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
 #define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */
+#define LIMIT_TURN_WALK        4u        /* one more for so many names, connections, or rules of its own, that are looked at for it: 30 ns each; */
 #define LIMIT_TURN_ARGS        16u       /* one more for so many arguments of a rule: to compare one takes 5 ns; */
-#define LIMIT_TURN_CHAINS      16u       /* one for so many places where no rule was found */
+#define LIMIT_TURN_CHAINS      4u        /* one for so many places where no rule was found: 14 ns each, and more where many forms of rules are in use */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself, and any message before Hello: names and match rules are below 2 KiB */
 #define LIMIT_VSOCK_BUFFER_MAX 524288u   /* what that can become: liveness.c adds a byte at each probe */
 #define LIMIT_VSOCK_BUFFER     262144u   /* bytes of one vsock stream that we have not read: the kernel's own value */

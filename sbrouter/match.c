@@ -172,20 +172,34 @@ static void unfile(struct router *r, struct match *m) {
         free(m);
 }
 
-/* Among its owner's rules: a chain may be full of others' rules that are the same. */
-int match_remove(struct router *r, struct connection *c, const struct match_rule *rule) {
+static struct match *find_owned(struct router *r, struct connection *c,
+                                const struct match_rule *rule) {
+        unsigned walked = 0, form;
+        struct match *found = NULL;
         uint64_t hash;
-        unsigned form = choose_form(r, rule, &hash);
 
+        form = choose_form(r, rule, &hash);
         LIST_FOREACH(l, &c->matches) {
                 struct match *m = LIST_OWNER(l, struct match, owned);
 
+                walked += 1 + m->rule->n_args / LIMIT_TURN_ARGS;
                 if (m->form == form && m->node.hash == hash && match_rule_equal(m->rule, rule)) {
-                        unfile(r, m);
-                        return 0;
+                        found = m;
+                        break;
                 }
         }
-        return MATCH_E_NOT_FOUND;
+        r->work += walked / LIMIT_TURN_WALK;
+        return found;
+}
+
+/* Among its owner's rules: a chain may be full of others' rules that are the same. */
+int match_remove(struct router *r, struct connection *c, const struct match_rule *rule) {
+        struct match *m = find_owned(r, c, rule);
+
+        if (!m)
+                return MATCH_E_NOT_FOUND;
+        unfile(r, m);
+        return 0;
 }
 
 void match_remove_all(struct router *r, struct connection *c) {

@@ -59,7 +59,10 @@ void match_index_done(struct match_index *x);
 
 /* Takes rule, also on failure.  0, MATCH_E_LIMIT, MATCH_E_BUS_LIMIT or -ENOMEM. */
 int match_add(struct router *r, struct connection *c, struct match_rule *take_rule);
-/* Removes one of c's rules equal to rule (borrowed).  0 or MATCH_E_NOT_FOUND. */
+/*
+ * Removes one of c's rules equal to rule (borrowed).  0 or MATCH_E_NOT_FOUND.  Adds what it
+ * looked at to r->work.
+ */
 int match_remove(struct router *r, struct connection *c, const struct match_rule *rule);
 void match_remove_all(struct router *r, struct connection *c);
 /* Each of c's rules, the oldest first. */

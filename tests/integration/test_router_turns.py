@@ -184,6 +184,41 @@ def test_long_answers(env):
         assert asker.result(300) == (1,)
 
 
+def in_one_turn(bus, asker, member, n, *arguments):
+    """Whether n calls to the bus, of one client, and another of its own are handled in one turn."""
+    sure, name = bus.client(), f"t.{member}{n}"
+    with asleep(bus):
+        asker.send(call("/", BUS, member, *arguments, serial=100) * n)
+        asker.send(call("/", BUS, "RequestName", variant("(su)", name, 0), serial=300))
+        sure.send(call("/", BUS, "GetNameOwner", variant("(s)", name), serial=7))
+    assert asker.result(300) == (1,)
+    return sure.result(7) == (asker.name,)
+
+
+def test_walks(env):
+    """calls for which the bus looks at many names, connections or rules: fewer of them in a turn"""
+    bus = Watched(env)
+    work, walk, one = limit(env, "TURN_WORK"), limit(env, "TURN_WALK"), limit(env, "TURN_CALL")
+    others = [bus.client() for _ in range(400)]
+    for k, c in enumerate(others[:16]):
+        c.send(b"".join(call("/", BUS, "RequestName", variant("(su)", f"t.N{k:02}x{i:02}", 0),
+                             serial=10 + i) for i in range(64)))
+        assert c.alive()
+    asker = roomy(bus.client())
+    rules = limit(env, "MATCHES")
+    for i in range(rules):
+        asker.send(call("/", BUS, "AddMatch", variant("(s)", f"member='M{i}'"), serial=10))
+    assert asker.alive()
+    names = 1024 + len(others)
+    for member, walked, size, arguments in (
+            ("RemoveMatch", rules, 64, [variant("(s)", "member='N'")]),
+            ("ListActivatableNames", len(others), 64, []),
+            ("ListNames", names, 16 * names, [])):
+        n = work // (one + size // limit(env, "TURN_ANSWER") + walked // walk) + 1
+        assert not in_one_turn(bus, asker, member, n, *arguments), (member, n)
+        assert in_one_turn(bus, asker, member, n // 2, *arguments), (member, n)
+
+
 def test_many_that_flood(env):
     """those whose turns are over share one: many of them are no longer a wait than one"""
     bus = Watched(env)

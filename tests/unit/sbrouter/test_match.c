@@ -256,9 +256,9 @@ static void test_flat(void) {
                 r->work = 0;
                 match_each(r, m.bus.c[1], &msg, on_found, &m);
                 CHECK_EQ_INT(m.found[0], 1);
-                if (r->work != 2) /* one rule, one receiver */
+                if (r->work > 3) /* one rule, one receiver, some places */
                         printf("# %s: %u\n", flat[f].before, r->work);
-                CHECK_EQ_INT(r->work, 2);
+                CHECK(r->work == 2 || r->work == 3);
                 match_remove_all(r, m.bus.c[0]);
         }
         bus_leave(&m.bus, 1);
