@@ -46,7 +46,8 @@
 #define LIMIT_TRIM_MS          1000u      /* once it is so old: a busy bus needs it again at once */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
 #define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; no message is divided: LIMIT_MATCHES_BUS rules take some 1 ms, too; */
-#define LIMIT_TURN_MESSAGE     8u        /* of these a message: to one receiver it takes below 1 us; */
+#define LIMIT_TURN_LEAST       512u      /* of that each has its part when many say something at once, and so much at least: 64 messages; else some tens that stay within their turn kept others waiting; */
+#define LIMIT_TURN_MESSAGE     8u        /* of this work a message: to one receiver it takes below 1 us; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
 #define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */
 #define LIMIT_TURN_WALK        4u        /* one more for so many names, connections, or rules of its own, that are looked at for it: 30 ns each; */

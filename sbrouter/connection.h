@@ -125,7 +125,7 @@ int connection_send(struct connection *c, const struct packet *p);
 #define CONNECTION_PART_BYTES 16384u
 
 /*
- * Handles what is complete of data until router->work is LIMIT_TURN_WORK, and as long as
+ * Handles what is complete of data until router->work is router_turn_share(), and as long as
  * room_is_left(); *ret_used bytes of it.  1: there may be more; 0; or a negative errno.
  */
 int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used);

@@ -60,6 +60,13 @@ void router_configure(struct router *r, enum router_bus bus, const uint8_t machi
         to_hex(r->machine_id, machine_id, 16);
 }
 
+/* Of many that have something to say in one turn each has less of it, and goes on in the backlog. */
+unsigned router_turn_share(const struct router *r) {
+        unsigned n = r->loop.n_events, share = LIMIT_TURN_WORK / (n > 0 ? n : 1);
+
+        return share > LIMIT_TURN_LEAST ? share : LIMIT_TURN_LEAST;
+}
+
 bool router_is_full(const struct router *r) {
         unsigned n = r->n_accepted;
 

@@ -79,7 +79,7 @@ struct router {
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */
 
-        unsigned work; /* of LIMIT_TURN_WORK, by the connection that is being fed or reaped */
+        unsigned work; /* by the connection that is being fed or reaped: LIMIT_TURN_WORK */
 
         uint64_t log_second; /* the second in which log_lines were written */
         unsigned log_lines, log_dropped;
@@ -100,6 +100,9 @@ bool router_is_full(const struct router *r);
 void router_register(struct router *r, struct connection *c);
 /* Takes c off the bus, so that the others see it go; its stream stays.  0 or a negative errno. */
 int router_unregister(struct router *r, struct connection *c);
+
+/* How much work one connection may cause now, before it is the others' turn. */
+unsigned router_turn_share(const struct router *r);
 
 /* Whose connection answers to this name now; NULL: nobody's (the driver's too). */
 struct connection *router_by_id(struct router *r, uint64_t id);

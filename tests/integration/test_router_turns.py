@@ -197,6 +197,7 @@ def in_one_turn(bus, asker, member, n, *arguments):
 
 def test_walks(env):
     """calls for which the bus looks at many names, connections or rules: fewer of them in a turn"""
+    # Two clients have something to say, so each has half of one.
     bus = Watched(env)
     work, walk, one = limit(env, "TURN_WORK"), limit(env, "TURN_WALK"), limit(env, "TURN_CALL")
     others = [bus.client() for _ in range(400)]
@@ -214,9 +215,30 @@ def test_walks(env):
             ("RemoveMatch", rules, 64, [variant("(s)", "member='N'")]),
             ("ListActivatableNames", len(others), 64, []),
             ("ListNames", names, 16 * names, [])):
-        n = work // (one + size // limit(env, "TURN_ANSWER") + walked // walk) + 1
+        n = work // 2 // (one + size // limit(env, "TURN_ANSWER") + walked // walk) + 1
         assert not in_one_turn(bus, asker, member, n, *arguments), (member, n)
         assert in_one_turn(bus, asker, member, n // 2, *arguments), (member, n)
+
+
+def test_many_at_once(env):
+    """those that stay within a turn's work have less of it the more they are"""
+    bus = Watched(env)
+    witness, each = bus.witness, 2 * limit(env, "TURN_LEAST") // limit(env, "TURN_MESSAGE")
+    senders = [roomy(bus.client()) for _ in range(EVENTS - 1)]
+    assert each * limit(env, "TURN_MESSAGE") < limit(env, "TURN_WORK") and witness.alive()
+    flood = [signal("M", destination=witness.name, serial=1 + i) for i in range(each)]
+    with asleep(bus):
+        for c in senders:
+            c.send(b"".join(flood))
+        witness.send(PING)
+    got = before_answer(witness)
+    # Half of what each has said; and of the backlog, if that had its turn by then, a turn's work.
+    most = len(senders) * each // 2 + limit(env, "TURN_WORK") // limit(env, "TURN_MESSAGE")
+    assert len(got) <= most, len(got)
+    got += [witness.message() for _ in range(len(senders) * each - len(got))]
+    for c in senders:
+        assert [m.get_serial() for m in got if m.get_sender() == c.name] == list(range(1, each + 1))
+    assert witness.alive()
 
 
 def test_many_that_flood(env):
@@ -231,8 +253,8 @@ def test_many_that_flood(env):
             c.send(flood)
         witness.send(PING)  # which the second turn sees
     got = before_answer(witness)
-    # A turn of each, some nine signals, and of those of the first turn one has had another.
-    assert len(got) < (len(senders) + 10) * 10, len(got)
+    # A share of each, one signal, and of those of the first turn some have had a whole one, of nine.
+    assert len(got) < len(senders) * 2, len(got)
     got += [witness.message() for _ in range(len(senders) * 30 - len(got))]
     assert [m.get_member() for m in got] == ["M"] * len(got)
     # And they have their turns one after the other.
