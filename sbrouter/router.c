@@ -221,12 +221,8 @@ static void expire_half_open(struct router *r) {
 }
 
 static int resume_accepting(struct router *r) {
-        if (r->accept_at == 0 || r->accept_at > r->loop.now)
-                return 0;
-        r->accept_at = 0;
         LIST_FOREACH(link, &r->listeners) {
-                int v = loop_change(&r->loop, &LIST_OWNER(link, struct listener, link)->source,
-                                    EPOLLIN);
+                int v = listener_resume(LIST_OWNER(link, struct listener, link));
 
                 if (v < 0)
                         return v;
@@ -240,9 +236,10 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 }
 
 static int next_wait(const struct router *r) {
-        uint64_t until = r->accept_at;
+        uint64_t until = r->liveness.due;
 
-        until = earlier(until, r->liveness.due);
+        LIST_FOREACH(link, &r->listeners)
+                until = earlier(until, LIST_OWNER(link, struct listener, link)->accept_at);
         until = earlier(until, r->room.trim_at);
         if (r->room.short_at != 0)
                 until = earlier(until, r->room.short_at + LIMIT_CROWD_MS);
@@ -300,10 +297,8 @@ static int settle(struct router *r) {
 
 static int turn(void *self) {
         struct router *r = self;
-        int v = resume_accepting(r);
+        int v = work_backlog(r);
 
-        if (v == 0)
-                v = work_backlog(r);
         expire_half_open(r);
         liveness_work(r);
         room_note_peak(r);
@@ -311,6 +306,8 @@ static int turn(void *self) {
                 v = settle(r);
         if (v == 0)
                 v = room_resume(r);
+        if (v == 0) /* some that were half way have gone, perhaps */
+                v = resume_accepting(r);
         room_open(r);
         room_trim(r);
         return v < 0 ? v : next_wait(r);

@@ -67,7 +67,6 @@ struct router {
         struct list watchers; /* who sees what is for others: nearly always empty */
         unsigned n_accepted; /* connections that came through a listener */
         struct liveness liveness;
-        uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
 
         struct queue_pool pool;
         unsigned n_partial_fds;     /* received, and their message is not complete */

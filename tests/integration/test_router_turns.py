@@ -5,30 +5,16 @@ What is there when the bus looks decides, not how fast anybody is: it is stopped
 sent.  Then it is counted how much of the flood came before the answer to somebody else's call.
 """
 
-import contextlib
 import itertools
-import os
-import signal as sig
 import socket
 
 from rig.limits import limit
-from rig.processes import wait_for
-from rig.router import BUS, ERROR, PING, Watched, call, signal
+from rig.router import BUS, ERROR, PING, Watched, asleep, call, signal
 from rig.wire import bytes_message, variant, with_u32
 
 EVENTS = 64  # of one turn: loop.c
 ACCEPTS = 16  # of one turn: listener.c
 OWNER_CHANGED = "sender='org.freedesktop.DBus',member='NameOwnerChanged'"
-
-
-@contextlib.contextmanager
-def asleep(bus):
-    os.kill(bus.router.process.pid, sig.SIGSTOP)
-    wait_for("it to stop", lambda: bus.router.status("State") == "T")
-    try:
-        yield
-    finally:
-        os.kill(bus.router.process.pid, sig.SIGCONT)
 
 
 def roomy(client):
