@@ -173,6 +173,7 @@ def test_long_answers(env):
 def in_one_turn(bus, asker, member, n, *arguments):
     """Whether n calls to the bus, of one client, and another of its own are handled in one turn."""
     sure, name = bus.client(), f"t.{member}{n}"
+    assert asker.alive()  # and is the first in the next turn
     with asleep(bus):
         asker.send(call("/", BUS, member, *arguments, serial=100) * n)
         asker.send(call("/", BUS, "RequestName", variant("(su)", name, 0), serial=300))
