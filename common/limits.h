@@ -19,7 +19,9 @@
 
 /* --- a connection of the bus ------------------------------------------------------------ */
 #define LIMIT_CONNECTIONS      512u      /* per bus, past Hello: a desktop session holds about 60 */
-#define LIMIT_HALF_OPEN        64u       /* per listener, not yet past Hello: dbus-daemon's value; the oldest goes for a newcomer */
+#define LIMIT_HALF_OPEN        64u       /* per listener, not yet past Hello: dbus-daemon's value; the oldest goes for a newcomer, */
+#define LIMIT_HALF_OPEN_MS     250u      /* once it has had so long: three answers of ours, in a VM that a flood keeps busy; until then the newcomer waits in the kernel, */
+#define LIMIT_LISTEN_BACKLOG   512u      /* which keeps so many of a listener's: all that sbagent has; in a flood the last is taken after two seconds */
 #define LIMIT_NAMES            64u       /* per connection: nobody owns more than a handful */
 #define LIMIT_MATCHES          1024u     /* per connection: a GTK desktop shell holds about 200 */
 #define LIMIT_MATCHES_BUS      16384u    /* of all: 60 clients with 200; a signal may have to look at each, if somebody makes them so */
@@ -48,11 +50,13 @@
 #define LIMIT_TRIM_MS          1000u      /* once it is so old: a busy bus needs it again at once */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
 #define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; no message is divided: LIMIT_MATCHES_BUS rules take some 1 ms, too; */
-#define LIMIT_TURN_MESSAGE     8u        /* of these a message: to one receiver it takes below 1 us; */
+#define LIMIT_TURN_LEAST       512u      /* of that each has its part when many say something at once, and so much at least: 64 messages; else some tens that stay within their turn kept others waiting; */
+#define LIMIT_TURN_MESSAGE     8u        /* of this work a message: to one receiver it takes below 1 us; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
 #define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */
+#define LIMIT_TURN_WALK        4u        /* one more for so many names, connections, or rules of its own, that are looked at for it: 30 ns each; */
 #define LIMIT_TURN_ARGS        16u       /* one more for so many arguments of a rule: to compare one takes 5 ns; */
-#define LIMIT_TURN_CHAINS      16u       /* one for so many places where no rule was found */
+#define LIMIT_TURN_CHAINS      4u        /* one for so many places where no rule was found: 14 ns each, and more where many forms of rules are in use */
 #define LIMIT_DRIVER_BYTES     65536u    /* a call to the bus itself, and any message before Hello: names and match rules are below 2 KiB */
 #define LIMIT_VSOCK_BUFFER_MAX 524288u   /* what that can become: liveness.c adds a byte at each probe */
 #define LIMIT_VSOCK_BUFFER     262144u   /* bytes of one vsock stream that we have not read: the kernel's own value */

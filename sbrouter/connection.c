@@ -380,6 +380,7 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
                 [CONNECTION_SASL] = feed_sasl,
                 [CONNECTION_MESSAGES] = feed_message,
         };
+        unsigned share = router_turn_share(c->router);
 
         *ret_used = 0;
         while (*ret_used < n && !c->dead) {
@@ -387,7 +388,7 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
                 size_t used = 0;
                 int v;
 
-                if (c->router->work >= LIMIT_TURN_WORK || !room_is_left(c->router))
+                if (c->router->work >= share || !room_is_left(c->router))
                         return 1;
                 c->router->work += LIMIT_TURN_MESSAGE;
                 v = stages[stage](c, data + *ret_used, n - *ret_used, &used);

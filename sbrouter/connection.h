@@ -7,7 +7,8 @@
  * A connection ends in steps.  connection_close() may be called from anywhere: the
  * connection is dead, nothing is read from or queued for it any more.  At the end of
  * the turn its stream is closed and its buffers are released; it is taken off the bus
- * name by name, in as many turns as that takes, and then released itself.
+ * name by name, in as many turns as that takes, one name of each that ends at a time, and
+ * then released itself.
  */
 #pragma once
 
@@ -34,7 +35,7 @@ enum connection_stage {
 
 enum {
         CONNECTION_E_FULL = 1, /* LIMIT_QUEUE_BYTES, the sender's share, or no room on the bus */
-        CONNECTION_E_FULL_FDS, /* LIMIT_QUEUE_FDS */
+        CONNECTION_E_FULL_FDS, /* LIMIT_QUEUE_FDS, or its share of LIMIT_BUS_FDS */
         CONNECTION_E_NO_FDS,   /* did not negotiate descriptors */
         CONNECTION_E_TOO_LONG, /* LIMIT_GATE_BYTES, to sbportal */
         CONNECTION_N_E
@@ -88,7 +89,7 @@ struct connection {
         uint64_t unread_fds_at; /* ms: when it last took a descriptor, or had none to take */
         uint32_t serial; /* of what the driver sent to it */
 
-        uint64_t stamp; /* the last broadcast it was considered for */
+        uint64_t stamp; /* the last broadcast that it was given */
         struct list names, matches, calls, serves, held;
         unsigned n_names, n_matches, n_calls, n_held;
         unsigned match_weight; /* of its rules: match.h */
@@ -110,7 +111,7 @@ struct packet {
 int connection_new(struct router *r, int take_fd, struct connection **ret);
 /* Its stream and its buffers, of a connection that is dead: nothing is left of them afterwards. */
 void connection_discard(struct connection *c);
-/* Only router_turn() and connection_new()'s failing callers may release. */
+/* Only the router's turn and connection_new()'s failing callers may release. */
 struct connection *connection_free(struct connection *c);
 
 void connection_close(struct connection *c);
@@ -129,7 +130,7 @@ int connection_send(struct connection *c, const struct packet *p);
 #define CONNECTION_PART_BYTES 16384u
 
 /*
- * Handles what is complete of data until router->work is LIMIT_TURN_WORK, and as long as
+ * Handles what is complete of data until router->work is router_turn_share(), and as long as
  * room_is_left(); *ret_used bytes of it.  1: there may be more; 0; or a negative errno.
  */
 int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t *ret_used);

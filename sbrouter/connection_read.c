@@ -100,7 +100,7 @@ static int keep_rest(struct connection *c, const uint8_t *data, size_t n) {
 }
 
 /* Every descriptor of the packet, to c->fds.  One too many: breach. */
-static int collect_fds(struct connection *c, struct msghdr *mh) {
+static void collect_fds(struct connection *c, struct msghdr *mh) {
         for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
                 size_t n;
 
@@ -126,14 +126,13 @@ static int collect_fds(struct connection *c, struct msghdr *mh) {
         }
         if (mh->msg_flags & MSG_CTRUNC && !c->drops_fds)
                 connection_breach(c, "it sent descriptors that it may not send");
-        return 0;
 }
 
 /*
  * Up to as many bytes as iov has room for.  *ret_n is 0 when there is nothing (more):
  * c may be dead then.
  */
-static int receive(struct connection *c, struct iovec *iov, size_t n_iov, size_t *ret_n) {
+static void receive(struct connection *c, struct iovec *iov, size_t n_iov, size_t *ret_n) {
         union fd_control ctl _uninitialized_;
         struct msghdr mh = {.msg_iov = iov, .msg_iovlen = n_iov};
         ssize_t k;
@@ -145,13 +144,13 @@ static int receive(struct connection *c, struct iovec *iov, size_t n_iov, size_t
         }
         k = recvmsg(c->source.fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (k < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
+                return;
         if (k <= 0) {
                 connection_close(c);
-                return 0;
+                return;
         }
         *ret_n = (size_t)k;
-        return collect_fds(c, &mh);
+        collect_fds(c, &mh);
 }
 
 /* With nothing unfinished, no message is left that could claim them. */
@@ -211,9 +210,9 @@ static int read_large(struct connection *c, struct reading *ret) {
         want = (c->in->cap < c->need_in ? c->in->cap : c->need_in) - c->n_in;
         iov[0] = (struct iovec){c->in->data + c->n_in, want};
         iov[1] = (struct iovec){c->router->scratch, AHEAD_BYTES};
-        v = receive(c, iov, c->n_in + want == c->need_in ? 2 : 1, &ret->n);
-        if (v < 0 || c->dead)
-                return v;
+        receive(c, iov, c->n_in + want == c->need_in ? 2 : 1, &ret->n);
+        if (c->dead)
+                return 0;
         behind = ret->n > want ? ret->n - want : 0;
         ret->more = ret->n == want || behind == AHEAD_BYTES;
         c->n_in += ret->n - behind;
@@ -232,13 +231,12 @@ static int read_small(struct connection *c, struct reading *ret) {
         uint8_t *scratch = c->router->scratch;
         size_t n = c->n_part;
         struct iovec iov = {scratch + n, may_read(c)};
-        int v;
 
         if (n > 0)
                 memcpy(scratch, c->part->data, n);
-        v = receive(c, &iov, 1, &ret->n);
-        if (v < 0 || c->dead || ret->n == 0)
-                return v;
+        receive(c, &iov, 1, &ret->n);
+        if (c->dead || ret->n == 0)
+                return 0;
         c->part = blob_unref(c->part, &c->router->pool);
         c->n_part = 0;
         ret->more = ret->n == iov.iov_len;

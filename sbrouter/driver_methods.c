@@ -83,7 +83,21 @@ static int list_names(struct driver_call *call) {
                 names[n++] = LIST_OWNER(node, struct connection, by_id)->name;
         TABLE_FOREACH(node, &r->names)
                 names[n++] = LIST_OWNER(node, struct name, node)->s;
+        r->work += (unsigned)(n / LIMIT_TURN_WALK);
         return driver_return_texts(call, names, n);
+}
+
+/* Of its names those that it does not only wait for; how many. */
+static size_t add_owned_names(const struct connection *portal, const char **names) {
+        size_t n = 0;
+
+        LIST_FOREACH(l, &portal->names) {
+                const struct name *name = LIST_OWNER(l, struct name_claim, claimed)->name;
+
+                if (name_held_by(name) == portal)
+                        names[n++] = name->s;
+        }
+        return n;
 }
 
 /*
@@ -91,20 +105,26 @@ static int list_names(struct driver_call *call) {
  * that are not in it.  So it lists sbportal's names, which StartServiceByName finds running.
  */
 static int list_activatable_names(struct driver_call *call) {
-        struct router *r = call->r;
-        _cleanup_free_ const char **names = calloc(1 + r->names.n, sizeof(*names));
-        size_t n = 0;
+        _cleanup_free_ const char **names = NULL;
+        size_t n = 1, walked = 0;
 
+        LIST_FOREACH(link, &call->r->connections) {
+                const struct connection *c = LIST_OWNER(link, struct connection, link);
+
+                n += c->portal ? c->n_names : 0;
+                walked++;
+        }
+        names = calloc(n, sizeof(*names));
         if (!names)
                 return -ENOMEM;
-        names[n++] = DRIVER_NAME;
-        TABLE_FOREACH(node, &r->names) {
-                const struct name *name = LIST_OWNER(node, struct name, node);
-                const struct connection *owner = name_owner(r, name->s, name->n);
+        names[0] = DRIVER_NAME;
+        n = 1;
+        LIST_FOREACH(link, &call->r->connections) {
+                const struct connection *c = LIST_OWNER(link, struct connection, link);
 
-                if (owner && owner->portal)
-                        names[n++] = name->s;
+                n += c->portal ? add_owned_names(c, names + n) : 0;
         }
+        call->r->work += (unsigned)(walked / LIMIT_TURN_WALK);
         return driver_return_texts(call, names, n);
 }
 

@@ -15,7 +15,7 @@
 
 /* A flood of connects must not keep the turn from those that are connected. */
 #define ACCEPTS_PER_TURN 16
-#define OUT_OF_FDS_PAUSE_MS 1000
+#define LACK_PAUSE_MS 1000
 
 enum {
         ACCEPT_E_NONE = 1, /* nobody waits, or we cannot take them now */
@@ -84,21 +84,61 @@ static bool may_connect(struct listener *l, int fd, const struct sockaddr_vm *vm
         return e == 0;
 }
 
-/*
- * The oldest of those that are half way goes for one that comes: who authenticates at
- * once finds room, however many connect and say nothing.
- */
-static void make_room(struct listener *l) {
-        if (l->n_half_open < LIMIT_HALF_OPEN)
-                return;
+static bool is_crowded(const struct listener *l) {
+        return l->n_half_open >= LIMIT_HALF_OPEN;
+}
+
+/* The oldest of those that are half way, which goes for one that comes. */
+static struct connection *oldest_half_open(struct listener *l) {
         LIST_FOREACH(link, &l->router->half_open) {
                 struct connection *c = LIST_OWNER(link, struct connection, half_open);
 
-                if (c->listener == l && !c->dead) {
-                        connection_breach(c, "it did not authenticate, and too many others came");
-                        return;
-                }
+                if (c->listener == l && !c->dead)
+                        return c;
         }
+        return NULL;
+}
+
+static int pause_accepting(struct listener *l, uint64_t until) {
+        int v;
+
+        l->accept_at = until;
+        v = loop_change(&l->router->loop, &l->source, 0);
+        return v < 0 ? v : ACCEPT_E_NONE;
+}
+
+int listener_resume(struct listener *l) {
+        if (l->accept_at == 0)
+                return 0;
+        if (l->accept_at > l->router->loop.now && (!l->crowded || is_crowded(l)))
+                return 0;
+        l->accept_at = 0;
+        l->crowded = false;
+        return loop_change(&l->router->loop, &l->source, EPOLLIN);
+}
+
+/* Out of descriptors, or of memory: the one that waits would wake us without end. */
+static int pause_for_lack(struct listener *l, int error) {
+        if (router_may_log(l->router))
+                (void)log_warning_errno(error, "no new connections for a second");
+        return pause_accepting(l, l->router->loop.now + LACK_PAUSE_MS);
+}
+
+/*
+ * *ret has to go for one that comes, or (NULL) nobody.  It has had the time that whoever means it
+ * needs to authenticate: if not, those that come wait.  0, ACCEPT_E_NONE or a negative errno.
+ */
+static int find_room(struct listener *l, struct connection **ret) {
+        uint64_t until;
+
+        *ret = is_crowded(l) ? oldest_half_open(l) : NULL;
+        if (!*ret)
+                return 0;
+        until = (*ret)->deadline - LIMIT_AUTH_SECONDS * 1000 + LIMIT_HALF_OPEN_MS;
+        if (until <= l->router->loop.now)
+                return 0;
+        l->crowded = true;
+        return pause_accepting(l, until);
 }
 
 static void set_up(struct listener *l, struct connection *c, const struct credentials *cred) {
@@ -120,41 +160,30 @@ static void set_up(struct listener *l, struct connection *c, const struct creden
                 c->credentials = (struct credentials){.has_uid = true, .uid = r->own_uid};
 }
 
-/* Out of descriptors, or of memory: the one that waits would wake us without end. */
-static int pause_accepting(struct router *r, int error) {
-        r->accept_at = r->loop.now + OUT_OF_FDS_PAUSE_MS;
-        if (router_may_log(r))
-                (void)log_warning_errno(error, "no new connections for a second");
-        LIST_FOREACH(link, &r->listeners) {
-                int v = loop_change(&r->loop, &LIST_OWNER(link, struct listener, link)->source, 0);
-
-                if (v < 0)
-                        return v;
-        }
-        return ACCEPT_E_NONE;
-}
-
 static int accept_one(struct listener *l) {
         struct router *r = l->router;
         struct sockaddr_vm vm = {0};
         socklen_t n = sizeof(vm);
         struct credentials cred;
-        struct connection *c;
-        int fd, v;
+        struct connection *c, *oldest;
+        int fd, v = find_room(l, &oldest);
 
+        if (v != 0)
+                return v;
         fd = accept4(l->source.fd, (struct sockaddr *)&vm, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-                return pause_accepting(r, -errno);
+                return pause_for_lack(l, -errno);
         if (fd < 0) /* EAGAIN, or a client that went away again */
                 return ACCEPT_E_NONE;
         if (!may_connect(l, fd, &vm, &cred)) {
                 (void)fd_close(fd);
                 return 0;
         }
-        make_room(l);
+        if (oldest)
+                connection_breach(oldest, "it did not authenticate, and too many others came");
         v = connection_new(r, fd, &c);
         if (v < 0) /* it is the newcomer's end, and nobody else's */
-                return pause_accepting(r, v);
+                return pause_for_lack(l, v);
         set_up(l, c, &cred);
         c->vsock = vm.svm_family == AF_VSOCK;
         if (c->vsock)

@@ -23,6 +23,7 @@ int loop_init(struct loop *l) {
                 return -errno;
         l->now = read_clock();
         l->turn = l->first = 0;
+        l->n_events = 0;
         l->stop = false;
         return 0;
 }
@@ -58,18 +59,20 @@ void loop_forget(struct loop_source *s) {
         s->fd = -1;
 }
 
-static int hand_out(struct epoll_event *events, int n, uint64_t first) {
-        for (int i = 0; i < n; i++) {
-                struct epoll_event *e = &events[(first + (unsigned)i) % (unsigned)n];
+static int hand_out(struct loop *l, struct epoll_event *events, unsigned n) {
+        uint64_t first = l->first;
+        int r = 0;
+
+        l->n_events = n;
+        for (unsigned i = 0; i < n && r >= 0; i++) {
+                struct epoll_event *e = &events[(first + i) % n];
                 struct loop_source *s = e->data.ptr;
-                int r = 0;
 
                 if (s->fd >= 0) /* an earlier event of this turn may have removed it */
                         r = s->fn(s, e->events);
-                if (r < 0)
-                        return r;
         }
-        return 0;
+        l->n_events = 0;
+        return r < 0 ? r : 0;
 }
 
 int loop_run(struct loop *l, int (*turn)(void *self), void *self) {
@@ -84,7 +87,7 @@ int loop_run(struct loop *l, int (*turn)(void *self), void *self) {
                         return -errno;
                 l->now = read_clock();
                 l->turn++;
-                r = hand_out(events, n, l->first);
+                r = hand_out(l, events, n > 0 ? (unsigned)n : 0);
                 if (r < 0)
                         return r;
         }

@@ -24,6 +24,7 @@ struct loop {
         uint64_t now;  /* ms of CLOCK_MONOTONIC, read once per turn */
         uint64_t turn; /* this one's number */
         uint64_t first; /* where the next begins, of those that are ready */
+        unsigned n_events; /* so many are ready, while they are called; 0 in the turn function */
         bool stop;
 };
 

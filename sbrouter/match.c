@@ -172,20 +172,34 @@ static void unfile(struct router *r, struct match *m) {
         free(m);
 }
 
-/* Among its owner's rules: a chain may be full of others' rules that are the same. */
-int match_remove(struct router *r, struct connection *c, const struct match_rule *rule) {
+static struct match *find_owned(struct router *r, struct connection *c,
+                                const struct match_rule *rule) {
+        unsigned walked = 0, form;
+        struct match *found = NULL;
         uint64_t hash;
-        unsigned form = choose_form(r, rule, &hash);
 
+        form = choose_form(r, rule, &hash);
         LIST_FOREACH(l, &c->matches) {
                 struct match *m = LIST_OWNER(l, struct match, owned);
 
+                walked += 1 + m->rule->n_args / LIMIT_TURN_ARGS;
                 if (m->form == form && m->node.hash == hash && match_rule_equal(m->rule, rule)) {
-                        unfile(r, m);
-                        return 0;
+                        found = m;
+                        break;
                 }
         }
-        return MATCH_E_NOT_FOUND;
+        r->work += walked / LIMIT_TURN_WALK;
+        return found;
+}
+
+/* Among its owner's rules: a chain may be full of others' rules that are the same. */
+int match_remove(struct router *r, struct connection *c, const struct match_rule *rule) {
+        struct match *m = find_owned(r, c, rule);
+
+        if (!m)
+                return MATCH_E_NOT_FOUND;
+        unfile(r, m);
+        return 0;
 }
 
 void match_remove_all(struct router *r, struct connection *c) {
@@ -210,7 +224,7 @@ struct search {
         struct connection *sender;
         const struct message *m;
         struct body_args args;
-        int (*fn)(void *self, struct connection *receiver);
+        void (*fn)(void *self, struct connection *receiver);
         void *self;
         unsigned known; /* 1 << MATCH_BY_x: whose values were asked for */
         unsigned n_values, n_chains;
@@ -233,30 +247,25 @@ static bool sender_fits(const struct search *s, const char *wanted) {
         return name_owner(s->r, wanted, n) == s->sender;
 }
 
-static int consider(struct search *s, struct match *m) {
+static void consider(struct search *s, struct match *m) {
         s->r->work += 1 + m->rule->n_args / LIMIT_TURN_ARGS;
         /* A monitor gets everything by match_watches(). */
         if (m->owner->stamp == s->r->stamp || m->owner->dead || m->owner->is_monitor)
-                return 0;
+                return;
         /* A broadcast has no destination, so a rule that wants one never fits. */
         if (match_rule_get(m->rule, MATCH_DESTINATION) ||
             !match_rule_fits(m->rule, s->m, &s->args) ||
             !sender_fits(s, match_rule_get(m->rule, MATCH_SENDER)))
-                return 0;
+                return;
         m->owner->stamp = s->r->stamp;
         s->r->work++;
-        return s->fn(s->self, m->owner);
+        s->fn(s->self, m->owner);
 }
 
-static int search_chain(struct search *s, uint64_t hash) {
+static void search_chain(struct search *s, uint64_t hash) {
         s->n_chains++;
-        TABLE_FOREACH_HASH(node, &s->r->matches.rules, hash) {
-                int r = consider(s, MATCH_OF_NODE(node));
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
+        TABLE_FOREACH_HASH(node, &s->r->matches.rules, hash)
+                consider(s, MATCH_OF_NODE(node));
 }
 
 static void add_value(struct search *s, uint64_t hash) {
@@ -315,28 +324,24 @@ static void learn_values(struct search *s, enum match_by by) {
 }
 
 /* The rules of a form under each combination of the signal's values; hash has those not in left. */
-static int search_form(struct search *s, unsigned form, unsigned left, uint64_t hash) {
+static void search_form(struct search *s, unsigned form, unsigned left, uint64_t hash) {
         enum match_by by;
 
-        if (left == 0)
-                return search_chain(s, combine(hash, form));
+        if (left == 0) {
+                search_chain(s, combine(hash, form));
+                return;
+        }
         by = (enum match_by)__builtin_ctz(left);
         if (!(s->known & 1u << by))
                 learn_values(s, by);
-        for (unsigned i = 0; i < s->values_of[by].n; i++) {
-                int r = search_form(s, form, left & (left - 1),
-                                    combine(hash, s->values[s->values_of[by].at + i]));
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
+        for (unsigned i = 0; i < s->values_of[by].n; i++)
+                search_form(s, form, left & (left - 1),
+                            combine(hash, s->values[s->values_of[by].at + i]));
 }
 
-int match_each(struct router *r, struct connection *sender, const struct message *m,
-               int (*fn)(void *self, struct connection *receiver), void *self) {
+void match_each(struct router *r, struct connection *sender, const struct message *m,
+                void (*fn)(void *self, struct connection *receiver), void *self) {
         struct search s _uninitialized_; /* it is large, and filled as it is asked for */
-        int v = 0;
 
         s.r = r;
         s.sender = sender;
@@ -346,10 +351,9 @@ int match_each(struct router *r, struct connection *sender, const struct message
         s.known = s.n_values = s.n_chains = 0;
         message_args(m, &s.args);
         r->stamp++;
-        for (unsigned i = 0; i < r->matches.n_used && v == 0; i++)
-                v = search_form(&s, r->matches.used[i], r->matches.used[i], 0);
+        for (unsigned i = 0; i < r->matches.n_used; i++)
+                search_form(&s, r->matches.used[i], r->matches.used[i], 0);
         r->work += s.n_chains / LIMIT_TURN_CHAINS;
-        return v;
 }
 
 /* --- who watches --------------------------------------------------------------------------- */

@@ -59,7 +59,10 @@ void match_index_done(struct match_index *x);
 
 /* Takes rule, also on failure.  0, MATCH_E_LIMIT, MATCH_E_BUS_LIMIT or -ENOMEM. */
 int match_add(struct router *r, struct connection *c, struct match_rule *take_rule);
-/* Removes one of c's rules equal to rule (borrowed).  0 or MATCH_E_NOT_FOUND. */
+/*
+ * Removes one of c's rules equal to rule (borrowed).  0 or MATCH_E_NOT_FOUND.  Adds what it
+ * looked at to r->work.
+ */
 int match_remove(struct router *r, struct connection *c, const struct match_rule *rule);
 void match_remove_all(struct router *r, struct connection *c);
 /* Each of c's rules, the oldest first. */
@@ -68,11 +71,10 @@ void match_list(struct connection *c, void (*fn)(void *self, const struct match_
 
 /*
  * Calls fn once for each connection with a rule that fits m, from sender or (NULL)
- * from the driver; ends with fn's first result that is not 0, and returns it.  Adds
- * what it looked at, and each receiver, to r->work.
+ * from the driver.  Adds what it looked at, and each receiver, to r->work.
  */
-int match_each(struct router *r, struct connection *sender, const struct message *m,
-               int (*fn)(void *self, struct connection *receiver), void *self);
+void match_each(struct router *r, struct connection *sender, const struct message *m,
+                void (*fn)(void *self, struct connection *receiver), void *self);
 
 /*
  * Whether c, one of r->watchers, may see m on its way from sender to receiver.  NULL

@@ -52,10 +52,14 @@ static struct name_claim *first_claim(const struct name *name) {
         return list_empty(&name->claims) ? NULL : CLAIM_OF(name->claims.next);
 }
 
-struct connection *name_owner(struct router *r, const char *s, size_t n) {
-        struct name *name = name_find(r, s, n);
+struct connection *name_held_by(const struct name *name) {
+        return first_claim(name)->c;
+}
 
-        return name ? first_claim(name)->c : NULL;
+struct connection *name_owner(struct router *r, const char *s, size_t n) {
+        const struct name *name = name_find(r, s, n);
+
+        return name ? name_held_by(name) : NULL;
 }
 
 static struct name *name_new(struct router *r, const char *s) {

@@ -68,6 +68,8 @@ int name_release_next(struct router *r, struct connection *c);
 /* 0 or a negative errno. */
 int name_release_all(struct router *r, struct connection *c);
 
+/* Whose a name is that is in the table. */
+struct connection *name_held_by(const struct name *name);
 /* NULL: nobody. */
 struct name *name_find(struct router *r, const char *s, size_t n);
 struct connection *name_owner(struct router *r, const char *s, size_t n);

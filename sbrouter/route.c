@@ -69,7 +69,8 @@ struct broadcast {
         struct parcel parcel;
 };
 
-static int deliver(void *self, struct connection *receiver) {
+/* Who cannot take descriptors does not get the signal. */
+static void deliver(void *self, struct connection *receiver) {
         struct broadcast *b = self;
         struct packet p = b->parcel.packet;
 
@@ -78,7 +79,6 @@ static int deliver(void *self, struct connection *receiver) {
                 p.charge = 0;
         if (connection_send(receiver, &p) == CONNECTION_E_FULL && p.charge == 0)
                 connection_breach(receiver, "it does not read the signals it subscribed to");
-        return 0; /* who cannot take descriptors does not get the signal */
 }
 
 int route_broadcast(struct router *r, struct connection *sender, const struct message *m,
@@ -87,26 +87,22 @@ int route_broadcast(struct router *r, struct connection *sender, const struct me
         int v = parcel_init(&b.parcel, r, sender, m, blob, fds);
 
         if (v == 0)
-                v = match_each(r, sender, m, deliver, &b);
+                match_each(r, sender, m, deliver, &b);
         parcel_done(&b.parcel, r);
         return v;
 }
 
-static int show(struct broadcast *b, struct connection *sender, const struct message *m) {
+static void show(struct broadcast *b, struct connection *sender, const struct message *m) {
         struct connection *receiver = NULL;
 
         if (m->destination.s)
                 receiver = router_lookup(b->r, m->destination.s, m->destination.n);
         LIST_FOREACH(link, &b->r->watchers) {
                 struct connection *c = LIST_OWNER(link, struct connection, watching);
-                int v = 0;
 
                 if (match_watches(b->r, c, sender, receiver, m))
-                        v = deliver(b, c);
-                if (v < 0)
-                        return v;
+                        deliver(b, c);
         }
-        return 0;
 }
 
 int route_to_watchers(struct router *r, struct connection *sender, const struct message *m,
@@ -118,7 +114,7 @@ int route_to_watchers(struct router *r, struct connection *sender, const struct 
                 return 0;
         v = parcel_init(&b.parcel, r, sender, m, blob, fds);
         if (v == 0)
-                v = show(&b, sender, m);
+                show(&b, sender, m);
         parcel_done(&b.parcel, r);
         return v;
 }

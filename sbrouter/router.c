@@ -60,6 +60,13 @@ void router_configure(struct router *r, enum router_bus bus, const uint8_t machi
         to_hex(r->machine_id, machine_id, 16);
 }
 
+/* Of many that have something to say in one turn each has less of it, and goes on in the backlog. */
+unsigned router_turn_share(const struct router *r) {
+        unsigned n = r->loop.n_events, share = LIMIT_TURN_WORK / (n > 0 ? n : 1);
+
+        return share > LIMIT_TURN_LEAST ? share : LIMIT_TURN_LEAST;
+}
+
 bool router_is_full(const struct router *r) {
         unsigned n = r->n_accepted;
 
@@ -184,13 +191,22 @@ static int take_off(struct router *r, struct connection *c) {
         return v;
 }
 
-/* As much of that as is left of a turn's work; those left over have to wait for room, too. */
+/*
+ * As much of that as is left of a turn's work; those left over have to wait for room, too.  They
+ * take turns: a service that ends does not stay on the bus until hundreds with all their names
+ * have left it.
+ */
 static int reap(struct router *r) {
         int v = 0;
 
         room_open(r);
-        while (v == 0 && r->work < LIMIT_TURN_WORK && room_is_left(r) && !list_empty(&r->dying))
-                v = take_off(r, LIST_OWNER(r->dying.next, struct connection, dying));
+        while (v == 0 && r->work < LIMIT_TURN_WORK && room_is_left(r) && !list_empty(&r->dying)) {
+                struct connection *c = LIST_OWNER(r->dying.next, struct connection, dying);
+
+                list_remove(&c->dying); /* behind the others */
+                list_append(&r->dying, &c->dying);
+                v = take_off(r, c);
+        }
         return v;
 }
 
@@ -205,12 +221,8 @@ static void expire_half_open(struct router *r) {
 }
 
 static int resume_accepting(struct router *r) {
-        if (r->accept_at == 0 || r->accept_at > r->loop.now)
-                return 0;
-        r->accept_at = 0;
         LIST_FOREACH(link, &r->listeners) {
-                int v = loop_change(&r->loop, &LIST_OWNER(link, struct listener, link)->source,
-                                    EPOLLIN);
+                int v = listener_resume(LIST_OWNER(link, struct listener, link));
 
                 if (v < 0)
                         return v;
@@ -224,9 +236,10 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 }
 
 static int next_wait(const struct router *r) {
-        uint64_t until = r->accept_at;
+        uint64_t until = r->liveness.due;
 
-        until = earlier(until, r->liveness.due);
+        LIST_FOREACH(link, &r->listeners)
+                until = earlier(until, LIST_OWNER(link, struct listener, link)->accept_at);
         until = earlier(until, r->room.trim_at);
         if (r->room.short_at != 0)
                 until = earlier(until, r->room.short_at + LIMIT_CROWD_MS);
@@ -284,10 +297,8 @@ static int settle(struct router *r) {
 
 static int turn(void *self) {
         struct router *r = self;
-        int v = resume_accepting(r);
+        int v = work_backlog(r);
 
-        if (v == 0)
-                v = work_backlog(r);
         expire_half_open(r);
         liveness_work(r);
         room_note_peak(r);
@@ -295,6 +306,8 @@ static int turn(void *self) {
                 v = settle(r);
         if (v == 0)
                 v = room_resume(r);
+        if (v == 0) /* some that were half way have gone, perhaps */
+                v = resume_accepting(r);
         room_open(r);
         room_trim(r);
         return v < 0 ? v : next_wait(r);

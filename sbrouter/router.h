@@ -7,7 +7,7 @@
  *                                       -> driver_call()     to org.freedesktop.DBus
  *                                       -> unicast()         to a name
  *                                       -> route_broadcast() a signal to nobody in particular
- *   ... -> connection_send() -> router_turn() flushes each connection once
+ *   ... -> connection_send() -> flush_dirty(), each connection once a turn
  *
  * Whoever does not keep up pays: a receiver that fills its queue by broadcasts or
  * by what it asks the bus is closed.  What others send to it is theirs: a call that
@@ -67,7 +67,6 @@ struct router {
         struct list watchers; /* who sees what is for others: nearly always empty */
         unsigned n_accepted; /* connections that came through a listener */
         struct liveness liveness;
-        uint64_t accept_at;  /* ms: no accept4() before, for we were out of descriptors; 0: go on */
 
         struct queue_pool pool;
         unsigned n_partial_fds;     /* received, and their message is not complete */
@@ -80,7 +79,7 @@ struct router {
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */
 
-        unsigned work; /* of LIMIT_TURN_WORK, by the connection that is being fed or reaped */
+        unsigned work; /* by the connection that is being fed or reaped: LIMIT_TURN_WORK */
 
         uint64_t log_second; /* the second in which log_lines were written */
         unsigned log_lines, log_dropped;
@@ -101,6 +100,9 @@ bool router_is_full(const struct router *r);
 void router_register(struct router *r, struct connection *c);
 /* Takes c off the bus, so that the others see it go; its stream stays.  0 or a negative errno. */
 int router_unregister(struct router *r, struct connection *c);
+
+/* How much work one connection may cause now, before it is the others' turn. */
+unsigned router_turn_share(const struct router *r);
 
 /* Whose connection answers to this name now; NULL: nobody's (the driver's too). */
 struct connection *router_by_id(struct router *r, uint64_t id);

@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
 #include "common/address.h"
 #include "common/escape.h"
+#include "common/limits.h"
 #include "common/listen.h"
 #include "common/log.h"
 #include "sbrouter/listener.h"
@@ -41,7 +41,7 @@ static int listen_at(struct router *r, const char *text) {
                 log_error("--listen %s: a bus of its own needs a unix: address", ESCAPED(text));
                 return -EINVAL;
         }
-        fd = listen_address(&a, SOMAXCONN, true);
+        fd = listen_address(&a, LIMIT_LISTEN_BACKLOG, true);
         if (fd < 0)
                 return fd;
         return listener_new(r, fd, IPC_LISTEN_OWNER | IPC_LISTEN_FDS | IPC_LISTEN_DEBUG, 0);

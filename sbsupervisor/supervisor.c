@@ -26,7 +26,6 @@
 
 #define START_USEC    30000000ull /* real starts take under a second; a loaded machine some more */
 #define STOP_MS       2000        /* the document portal unmounts within a few milliseconds */
-#define BACKLOG       128
 #define DEBUG_SOCKETS 2
 
 /* --- what the machine must have ------------------------------------------------------------------- */
@@ -81,7 +80,7 @@ static int open_listener(struct supervisor *s, const struct address *a, enum pro
                 flags |= IPC_LISTEN_CID;
                 warn_of_vhost();
         }
-        l->fd = listen_address(a, BACKLOG, 0);
+        l->fd = listen_address(a, LIMIT_LISTEN_BACKLOG, 0);
         if (l->fd < 0)
                 return l->fd;
         l->router = router;
@@ -139,7 +138,7 @@ static int open_sockets(struct supervisor *s) {
         int r = unix_address(&a, s->instance.private_dir, "bus");
 
         if (r == 0) {
-                s->private_listener = listen_address(&a, BACKLOG, 0);
+                s->private_listener = listen_address(&a, LIMIT_LISTEN_BACKLOG, 0);
                 r = s->private_listener < 0 ? s->private_listener : 0;
         }
         for (unsigned i = 0; i < s->config.n_listen && r == 0; i++)

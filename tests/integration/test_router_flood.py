@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
 """sbrouter and clients that send, ask for or hold too much: they pay, others never notice."""
 
+import concurrent.futures
 import socket
 import struct
+import threading
+import time
 
 from gi.repository import GLib
 
 from rig.limits import limit
 from rig.processes import scale, wait_for
-from rig.router import BUS, BUS_PATH, ERROR, PING, Standalone, Watched, signal
+from rig.router import BUS, BUS_PATH, ERROR, PING, Client, Standalone, Watched, asleep, signal
 from rig.wire import CALL, RETURN, SIGNAL, bytes_message, call, fixed, variant, with_u32
 
 
@@ -35,7 +38,7 @@ def test_limits(env):
 
 
 def test_half_open(env):
-    """connections that never authenticate keep nobody out, the oldest of 64 goes for a newcomer"""
+    """connections that never authenticate keep nobody out, the oldest of 64 goes for a newcomer in the end"""
     bus = Watched(env)
     n = limit(env, "HALF_OPEN")
     half = [bus.client(authenticate=False) for _ in range(n)]
@@ -52,6 +55,91 @@ def test_half_open(env):
     half[-1].socket.settimeout(0.01)
     assert bus.client().alive() and newcomer.alive() and bus.witness.alive()
     assert half[n - 1].is_cut_off() and not half[-1].is_cut_off()
+
+
+def connects_for_ever(path, until, kept=100):
+    """A flood of connections that say nothing."""
+    held = []
+    while not until.is_set():
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(path)  # waits if there is no room in the listener's queue
+        held.append(s)
+        if len(held) > kept:
+            held.pop(0).close()
+    for s in held:
+        s.close()
+
+
+def authenticates(path):
+    """Step by step: each answer is waited for."""
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    with Client(s) as c:
+        return c.alive()
+
+
+def test_flood_of_connects(env):
+    """clients that authenticate step by step in a flood of connections that say nothing: all succeed"""
+    bus = Watched(env)
+    done = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(44) as pool:
+        flood = [pool.submit(connects_for_ever, bus.router.path, done) for _ in range(4)]
+        try:
+            wait_for("the flood", lambda: "too many others came" in bus.router.log())
+            clients = [pool.submit(authenticates, bus.router.path) for _ in range(40)]
+            assert all(c.result() for c in clients)
+        finally:
+            done.set()
+        for f in flood:
+            f.result()
+    assert bus.witness.alive()
+
+
+def crowd(bus):
+    """64 that have just come and say nothing, and when the first of them did."""
+    with asleep(bus):
+        half = [bus.client(authenticate=False) for _ in range(limit(bus.env, "HALF_OPEN"))]
+        return half, time.monotonic()
+
+
+def test_young_half_open(env):
+    """of 64 that say nothing none is closed for a newcomer before its time; the newcomers wait in the kernel"""
+    bus = Watched(env)
+    most = limit(env, "LISTEN_BACKLOG")
+    half, begin = crowd(bus)
+    half.append(bus.client(authenticate=False))
+    assert half[0].is_cut_off()
+    assert time.monotonic() - begin > limit(env, "HALF_OPEN_MS") / 1000 - 0.01
+    with asleep(bus):
+        waiting = [bus.client(authenticate=False) for _ in range(most + 1)]
+        try:
+            bus.client(authenticate=False)
+            raise AssertionError("there was room for one more")
+        except BlockingIOError:
+            pass
+    assert authenticates(bus.router.path)  # after them all
+    assert bus.witness.alive()
+    del waiting
+
+
+def gives_way(bus):
+    """Whether a newcomer is answered when one of the crowd has said Hello, and before another is closed."""
+    half, _ = crowd(bus)
+    newcomer = bus.client(authenticate=False)
+    newcomer.send(b"\0AUTH EXTERNAL 30\r\n")
+    half[1].send(b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n" + call(BUS_PATH, BUS, "Hello", serial=1))
+    assert newcomer.line().startswith(b"OK") and bus.witness.alive()
+    half[0].socket.settimeout(0.01)
+    too_old = half[0].is_cut_off()
+    for c in (*half, newcomer):
+        c.close()
+    return not too_old
+
+
+def test_crowd_gives_way(env):
+    """a newcomer that waits is accepted as soon as one of 64 has said Hello"""
+    bus = Watched(env)
+    assert any(gives_way(bus) for _ in range(10))  # on a busy machine the 64 may become too old
 
 
 def test_full(env):

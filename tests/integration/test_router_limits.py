@@ -401,7 +401,7 @@ def test_hanging_receivers(env):
 
 
 def test_turn(env):
-    """of one client 1024 messages a turn, or 820 that are for all: whoever asks then is next"""
+    """of one client at most 1024 messages a turn, or 820 that are for all: whoever asks then is next"""
     bus = Watched(env)
     sender, receiver = bus.client(), bus.client()
     assert sender.alive() and bus.witness.alive() and receiver.alive()

@@ -5,30 +5,16 @@ What is there when the bus looks decides, not how fast anybody is: it is stopped
 sent.  Then it is counted how much of the flood came before the answer to somebody else's call.
 """
 
-import contextlib
 import itertools
-import os
-import signal as sig
 import socket
 
 from rig.limits import limit
-from rig.processes import wait_for
-from rig.router import BUS, ERROR, PING, Watched, call, signal
+from rig.router import BUS, ERROR, PING, Watched, asleep, call, signal
 from rig.wire import bytes_message, variant, with_u32
 
 EVENTS = 64  # of one turn: loop.c
 ACCEPTS = 16  # of one turn: listener.c
 OWNER_CHANGED = "sender='org.freedesktop.DBus',member='NameOwnerChanged'"
-
-
-@contextlib.contextmanager
-def asleep(bus):
-    os.kill(bus.router.process.pid, sig.SIGSTOP)
-    wait_for("it to stop", lambda: bus.router.status("State") == "T")
-    try:
-        yield
-    finally:
-        os.kill(bus.router.process.pid, sig.SIGCONT)
 
 
 def roomy(client):
@@ -184,6 +170,64 @@ def test_long_answers(env):
         assert asker.result(300) == (1,)
 
 
+def in_one_turn(bus, asker, member, n, *arguments):
+    """Whether n calls to the bus, of one client, and another of its own are handled in one turn."""
+    sure, name = bus.client(), f"t.{member}{n}"
+    assert asker.alive()  # and is the first in the next turn
+    with asleep(bus):
+        asker.send(call("/", BUS, member, *arguments, serial=100) * n)
+        asker.send(call("/", BUS, "RequestName", variant("(su)", name, 0), serial=300))
+        sure.send(call("/", BUS, "GetNameOwner", variant("(s)", name), serial=7))
+    assert asker.result(300) == (1,)
+    return sure.result(7) == (asker.name,)
+
+
+def test_walks(env):
+    """calls for which the bus looks at many names, connections or rules: fewer of them in a turn"""
+    # Two clients have something to say, so each has half of one.
+    bus = Watched(env)
+    work, walk, one = limit(env, "TURN_WORK"), limit(env, "TURN_WALK"), limit(env, "TURN_CALL")
+    others = [bus.client() for _ in range(400)]
+    for k, c in enumerate(others[:16]):
+        c.send(b"".join(call("/", BUS, "RequestName", variant("(su)", f"t.N{k:02}x{i:02}", 0),
+                             serial=10 + i) for i in range(64)))
+        assert c.alive()
+    asker = roomy(bus.client())
+    rules = limit(env, "MATCHES")
+    for i in range(rules):
+        asker.send(call("/", BUS, "AddMatch", variant("(s)", f"member='M{i}'"), serial=10))
+    assert asker.alive()
+    names = 1024 + len(others)
+    for member, walked, size, arguments in (
+            ("RemoveMatch", rules, 64, [variant("(s)", "member='N'")]),
+            ("ListActivatableNames", len(others), 64, []),
+            ("ListNames", names, 16 * names, [])):
+        n = work // 2 // (one + size // limit(env, "TURN_ANSWER") + walked // walk) + 1
+        assert not in_one_turn(bus, asker, member, n, *arguments), (member, n)
+        assert in_one_turn(bus, asker, member, n // 2, *arguments), (member, n)
+
+
+def test_many_at_once(env):
+    """those that stay within a turn's work have less of it the more they are"""
+    bus = Watched(env)
+    witness, each = bus.witness, 2 * limit(env, "TURN_LEAST") // limit(env, "TURN_MESSAGE")
+    senders = [roomy(bus.client()) for _ in range(EVENTS - 1)]
+    assert each * limit(env, "TURN_MESSAGE") < limit(env, "TURN_WORK") and witness.alive()
+    flood = [signal("M", destination=witness.name, serial=1 + i) for i in range(each)]
+    with asleep(bus):
+        for c in senders:
+            c.send(b"".join(flood))
+        witness.send(PING)
+    got = before_answer(witness)
+    # Half of what each has said; and of the backlog, if that had its turn by then, a turn's work.
+    most = len(senders) * each // 2 + limit(env, "TURN_WORK") // limit(env, "TURN_MESSAGE")
+    assert len(got) <= most, len(got)
+    got += [witness.message() for _ in range(len(senders) * each - len(got))]
+    for c in senders:
+        assert [m.get_serial() for m in got if m.get_sender() == c.name] == list(range(1, each + 1))
+    assert witness.alive()
+
+
 def test_many_that_flood(env):
     """those whose turns are over share one: many of them are no longer a wait than one"""
     bus = Watched(env)
@@ -196,8 +240,8 @@ def test_many_that_flood(env):
             c.send(flood)
         witness.send(PING)  # which the second turn sees
     got = before_answer(witness)
-    # A turn of each, some nine signals, and of those of the first turn one has had another.
-    assert len(got) < (len(senders) + 10) * 10, len(got)
+    # A share of each, one signal, and of those of the first turn some have had a whole one, of nine.
+    assert len(got) < len(senders) * 2, len(got)
     got += [witness.message() for _ in range(len(senders) * 30 - len(got))]
     assert [m.get_member() for m in got] == ["M"] * len(got)
     # And they have their turns one after the other.
@@ -218,7 +262,8 @@ def test_more_comes(env):
 
 
 def test_leaving(env):
-    """a hundred clients with all their names leave at once: others are served between their names"""
+    """a hundred clients with all their names leave at once: others are served between their names,
+    and who has one name and leaves after them has left before them"""
     bus = Watched(env)
     witness, n = bus.witness, limit(env, "NAMES")
     holder = many_rules(bus, 200)
@@ -227,6 +272,9 @@ def test_leaving(env):
         c.send(b"".join(call("/", BUS, "RequestName", variant("(su)", f"t.N{k}x{i}", 0),
                              serial=10 + i) for i in range(n)))
         assert c.alive()
+    last = bus.client()
+    assert last.ask("RequestName", variant("(su)", f"t.N{len(leaving)}x0", 0)) == (1,)
+    leaving.append(last)
     assert witness.add_match(OWNER_CHANGED) == () and witness.alive()
     names = [c.name for c in leaving]
     with asleep(bus):
@@ -236,13 +284,16 @@ def test_leaving(env):
         witness.send(call("/", "t.T", "M", destination=names[-1], serial=8) + PING)
     told = before_answer(witness, 8) + before_answer(witness)
     assert len(told) < 400, len(told)
-    told += [witness.message() for _ in range(len(leaving) * (n + 1) - len(told))]
+    told += [witness.message() for _ in range((len(leaving) - 1) * (n + 1) + 2 - len(told))]
     lost = [m.get_body().unpack()[0] for m in told]
-    # All are told, one client after the other, and of each the unique name last.
+    # All are told, of each client one name after the other, and its unique name last.
+    for k, name in enumerate(names):
+        of_it = [x for x in lost if x == name or x.startswith(f"t.N{k}x")]
+        assert of_it == [f"t.N{k}x{i}" for i in range(len(of_it) - 1)] + [name], of_it
     assert len(set(lost)) == len(lost)
-    for i in range(0, len(lost), n + 1):
-        *owned, name = lost[i:i + n + 1]
-        assert {o.split("x")[0] for o in owned} == {f"t.N{names.index(name)}"}, (name, owned)
+    # The clients take turns.
+    assert lost.index(last.name) < 4 * len(leaving), lost.index(last.name)
+    assert longest_run([x.split("x")[0] for x in lost]) == 1
     assert witness.alive() and holder.alive()
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """sbrouter by itself: as an ordinary bus, or under a supervisor that this file plays."""
 
+import contextlib
 import os
 import re
+import signal as sig
 import socket
 import struct
 
@@ -182,6 +184,17 @@ class Watched:
         c.close()
         assert self.witness.alive(), what
         self.env.hostile(boundaries.GUEST)
+
+
+@contextlib.contextmanager
+def asleep(bus):
+    """Nothing is handled before all is there."""
+    os.kill(bus.router.process.pid, sig.SIGSTOP)
+    wait_for("it to stop", lambda: bus.router.status("State") == "T")
+    try:
+        yield
+    finally:
+        os.kill(bus.router.process.pid, sig.SIGCONT)
 
 
 class Supervised(Router):
