@@ -91,6 +91,7 @@ struct connection *connection_free(struct connection *c) {
 
 void connection_drop(struct connection *c) {
         connection_end_backlog(c);
+        connection_end_check(c);
         c->part = blob_unref(c->part, &c->router->pool);
         c->in = blob_unref(c->in, &c->router->pool);
         queue_done(&c->out, &c->router->pool);
@@ -362,7 +363,7 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
                 size_t used = 0;
                 int v;
 
-                if (c->router->work >= LIMIT_TURN_WORK || !room_is_left(c->router))
+                if (c->router->work >= c->router->turn_work || !room_is_left(c->router))
                         return 1;
                 c->router->work += LIMIT_TURN_MESSAGE;
                 v = stages[stage](c, data + *ret_used, n - *ret_used, &used);
