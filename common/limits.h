@@ -49,9 +49,10 @@
 #define LIMIT_TRIM_BYTES       4194304u   /* so much that is not needed any more is given back to the host, */
 #define LIMIT_TRIM_MS          1000u      /* once it is so old: a busy bus needs it again at once */
 #define LIMIT_BACKLOG_BYTES    33554432u /* 32 MiB: of those, what was read and waits for its turn; a full read of 64 clients, then less of each */
-#define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; no message is divided: LIMIT_MATCHES_BUS rules take some 1 ms, too; */
+#define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; of a message only the check is divided: LIMIT_MATCHES_BUS rules take some 1 ms, too; */
 #define LIMIT_TURN_LEAST       512u      /* of that each has its part when many say something at once, and so much at least: 64 messages; else some tens that stay within their turn kept others waiting; */
 #define LIMIT_TURN_MESSAGE     8u        /* of this work a message: to one receiver it takes below 1 us; */
+#define LIMIT_TURN_STEPS       32u       /* one more for so many steps of the check of what it says: of 2 to 7 ns, 128 MiB may take 60 million; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
 #define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */
 #define LIMIT_TURN_WALK        4u        /* one more for so many names, connections, or rules of its own, that are looked at for it: 30 ns each; */
@@ -105,7 +106,7 @@
 #define LIMIT_GATE_BYTES      1048576u /* a guest's message to sbportal, and what is passed on of it: options, no payloads */
 
 /* --- what our own processes may take, whatever happens in them ------------------------------ */
-#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BRIM, one whole message above it, and its copy; 70 MiB of rules, names, calls that are not answered, and connections, which no sum counts */
+#define LIMIT_ROUTER_AS  1073741824u /* RLIMIT_AS: LIMIT_BUS_BRIM, one whole message above it, and its copy; 80 MiB of rules, names, calls that are not answered, connections, and 20 KiB of each to check what it sends, which no sum counts */
 #define LIMIT_PORTAL_AS  536870912u  /* D-Bus's largest message, twice, and ourselves */
 #define LIMIT_ORPHANS_TURN  128u     /* ended processes that daemons have left behind, reaped at once: some 3 us each, a hundred times a second at most */
 #define LIMIT_ORPHANS_MS    5000u    /* to kill, at the end, those that are still there and fork on: with all else that a stop waits for, less than the unit's 20 s */

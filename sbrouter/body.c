@@ -8,45 +8,20 @@
  * Time stays linear in the bytes although a signature of 255 codes may have to be
  * skipped for each empty array of 4 bytes: what an array that repeats skips is
  * remembered, per signature that is being walked.
+ *
+ * All there is to know lies in struct walk, so it can stop between any two steps.
+ * The code of a long text is taken again for each piece of it.
  */
-#include "sbrouter/body.h"
+#include <stdlib.h>
 
 #include "common/cleanup.h"
-#include "common/limits.h"
-#include "sbrouter/dbus_name.h"
+#include "sbrouter/body_walk.h"
 
-#define TRY(x)                                                                                     \
-        do {                                                                                       \
-                int _r = (x);                                                                      \
-                if (_r != 0)                                                                       \
-                        return _r;                                                                 \
-        } while (0)
-
-struct frame {
-        const char *element, *element_end; /* of an array; NULL: a variant */
-        const char *next, *next_end;       /* where the signature goes on behind it */
-        size_t outer_end;                  /* what end was around an array */
-};
-
-/* A signature that is being walked: the body's own, or that of a variant within. */
-struct level {
-        const char *signature;
-        size_t n;
-        bool is_known;                      /* behind[] is filled */
-        uint8_t behind[DBUS_SIGNATURE_MAX]; /* of an array's 'a': where its type ends */
-};
-
-struct walk {
-        const uint8_t *data;
-        size_t at, end; /* end: of the innermost array, or of everything */
-        const char *signature, *signature_end;
-        uint32_t n_fds;
-        bool big_endian;
-        unsigned depth, n_frames;
-        struct frame frames[LIMIT_DEPTH];
-        unsigned innermost; /* of levels */
-        struct level levels[1 + LIMIT_DEPTH];
-};
+/* Of a text, what one step looks at: no more than some us. */
+#define PIECE_BYTES 4096u
+/* So many bytes of a text, or codes of a signature, take as long as one more step. */
+#define STEP_BYTES 8u
+#define STEP_CODES 2u
 
 struct type {
         uint8_t alignment;
@@ -69,7 +44,7 @@ static int take_padding(struct walk *w, unsigned alignment) {
         return 0;
 }
 
-static int take_u32(struct walk *w, uint32_t *ret) {
+int body_walk_u32(struct walk *w, uint32_t *ret) {
         TRY(take_padding(w, 4));
         if (w->end - w->at < 4)
                 return BODY_E_SHORT;
@@ -79,7 +54,7 @@ static int take_u32(struct walk *w, uint32_t *ret) {
 }
 
 /* n bytes of text and a NUL.  n comes from the message: it is compared, never added first. */
-static int take_text(struct walk *w, size_t n, const char **ret) {
+int body_walk_text(struct walk *w, size_t n, const char **ret) {
         if (w->end - w->at <= n)
                 return BODY_E_SHORT;
         if (w->data[w->at + n] != 0)
@@ -165,40 +140,71 @@ static int take_fixed(struct walk *w, const struct type *t) {
 static int take_boolean(struct walk *w, const struct type *t _unused_) {
         uint32_t v;
 
-        TRY(take_u32(w, &v));
+        TRY(body_walk_u32(w, &v));
         return v > 1 ? BODY_E_BOOLEAN : 0;
 }
 
 static int take_fd(struct walk *w, const struct type *t _unused_) {
         uint32_t v;
 
-        TRY(take_u32(w, &v));
+        TRY(body_walk_u32(w, &v));
         return v >= w->n_fds && w->n_fds != BODY_ANY_FDS ? BODY_E_FD_INDEX : 0;
+}
+
+/* w->text is the text whose code was taken: a new one, or one that goes on. */
+static int take_text_start(struct walk *w) {
+        uint32_t n;
+
+        if (w->text.s)
+                return 0;
+        TRY(body_walk_u32(w, &n));
+        TRY(body_walk_text(w, n, &w->text.s));
+        w->text.n = n;
+        w->text.at = w->is_trusted ? n : 0;
+        return 0;
+}
+
+/* It was looked at up to that.  If there is more, its code is to be taken again. */
+static int take_piece(struct walk *w, size_t to) {
+        w->steps += (to - w->text.at) / STEP_BYTES;
+        w->text.at = to;
+        if (to < w->text.n)
+                w->signature--;
+        else
+                w->text.s = NULL;
+        return 0;
 }
 
 static int take_string(struct walk *w, const struct type *t _unused_) {
         const char *s;
-        uint32_t n;
+        size_t n;
 
-        TRY(take_u32(w, &n));
-        TRY(take_text(w, n, &s));
-        return dbus_utf8_is_valid(s, n) ? 0 : BODY_E_STRING;
+        TRY(take_text_start(w));
+        s = w->text.s + w->text.at;
+        n = w->text.n - w->text.at;
+        if (n > PIECE_BYTES)
+                n = dbus_utf8_cut(s, PIECE_BYTES);
+        if (!dbus_utf8_is_valid(s, n))
+                return BODY_E_STRING;
+        return take_piece(w, w->text.at + n);
 }
 
 static int take_path(struct walk *w, const struct type *t _unused_) {
-        const char *s;
-        uint32_t n;
+        size_t to;
 
-        TRY(take_u32(w, &n));
-        TRY(take_text(w, n, &s));
-        return dbus_name_is_path(s, n) ? 0 : BODY_E_PATH;
+        TRY(take_text_start(w));
+        to = w->text.n - w->text.at > PIECE_BYTES ? w->text.at + PIECE_BYTES : w->text.n;
+        if (!w->is_trusted && !dbus_name_is_path_piece(w->text.s, w->text.n, w->text.at, to))
+                return BODY_E_PATH;
+        return take_piece(w, to);
 }
 
 static int take_signature_text(struct walk *w, const char **ret, size_t *ret_n) {
         if (w->at >= w->end)
                 return BODY_E_SHORT;
         *ret_n = w->data[w->at++];
-        return take_text(w, *ret_n, ret);
+        w->steps += *ret_n / STEP_CODES;
+        return body_walk_text(w, *ret_n, ret);
 }
 
 static int take_signature(struct walk *w, const struct type *t _unused_) {
@@ -231,7 +237,7 @@ static int take_array(struct walk *w, const struct type *t _unused_) {
         const struct type *e = &types[(uint8_t)*element];
         uint32_t n;
 
-        TRY(take_u32(w, &n));
+        TRY(body_walk_u32(w, &n));
         TRY(take_padding(w, e->alignment));
         if (n > LIMIT_ARRAY_BYTES)
                 return BODY_E_ARRAY;
@@ -240,9 +246,9 @@ static int take_array(struct walk *w, const struct type *t _unused_) {
         w->signature = behind;
         if (n == 0)
                 return 0;
-        if (e->size > 0) { /* any bytes are valid elements: no look at them */
+        if (e->size > 0 || w->is_trusted) { /* any bytes are valid elements: no look at them */
                 w->at += n;
-                return n % e->size == 0 ? 0 : BODY_E_ARRAY;
+                return e->size == 0 || n % e->size == 0 ? 0 : BODY_E_ARRAY;
         }
         TRY(enter(w));
         w->frames[w->n_frames++] = (struct frame){
@@ -306,8 +312,11 @@ static void end_of_signature(struct walk *w) {
  * Ends, because each step takes a code of a signature, and a signature is entered
  * again only for an element, which takes at least one byte.
  */
-static int walk(struct walk *w) {
+int body_walk(struct walk *w) {
         for (;;) {
+                if (w->steps >= w->most_steps)
+                        return BODY_E_MORE;
+                w->steps++;
                 if (w->signature < w->signature_end) {
                         const struct type *t = &types[(uint8_t)*w->signature++];
 
@@ -319,44 +328,95 @@ static int walk(struct walk *w) {
         }
 }
 
-static void walk_init(struct walk *w, const char *signature, size_t n_signature, const void *data,
-                      size_t n, bool big_endian) {
+void body_walk_init(struct walk *w, const char *signature, size_t n_signature, const void *data,
+                    size_t n, bool big_endian) {
         w->data = data;
         w->at = 0;
         w->end = n;
+        w->steps = 0;
+        w->most_steps = SIZE_MAX;
+        w->text.s = NULL;
         w->n_fds = BODY_ANY_FDS;
         w->big_endian = big_endian;
+        w->is_trusted = false;
         w->depth = w->n_frames = w->innermost = 0;
         enter_signature(w, signature, n_signature);
+}
+
+static int walk_to_end(struct walk *w) {
+        TRY(body_walk(w));
+        return w->at == w->end ? 0 : BODY_E_TRAILING;
 }
 
 /* Apart, for a walk is five pages of stack, each of which is touched when it is entered. */
 static __attribute__((noinline)) int validate(const char *signature, size_t n_signature,
                                               const void *data, size_t n, bool big_endian,
-                                              uint32_t n_fds) {
+                                              uint32_t n_fds, size_t *ret_steps) {
         struct walk w _uninitialized_;
+        int e;
 
-        walk_init(&w, signature, n_signature, data, n, big_endian);
+        body_walk_init(&w, signature, n_signature, data, n, big_endian);
         w.n_fds = n_fds;
-        TRY(walk(&w));
-        return w.at == n ? 0 : BODY_E_TRAILING;
+        e = walk_to_end(&w);
+        *ret_steps = w.steps;
+        return e;
+}
+
+int body_validate_counted(const char *signature, size_t n_signature, const void *data, size_t n,
+                          bool big_endian, uint32_t n_fds, size_t *ret_steps) {
+        *ret_steps = 0;
+        if (n_signature == 0)
+                return n == 0 ? 0 : BODY_E_TRAILING;
+        return validate(signature, n_signature, data, n, big_endian, n_fds, ret_steps);
 }
 
 int body_validate(const char *signature, size_t n_signature, const void *data, size_t n,
                   bool big_endian, uint32_t n_fds) {
-        if (n_signature == 0)
-                return n == 0 ? 0 : BODY_E_TRAILING;
-        return validate(signature, n_signature, data, n, big_endian, n_fds);
+        size_t n_steps;
+
+        return body_validate_counted(signature, n_signature, data, n, big_endian, n_fds, &n_steps);
+}
+
+/* --- the same with pauses ------------------------------------------------------------------- */
+
+struct body_check {
+        struct walk walk;
+};
+
+struct body_check *body_check_new(const char *signature, size_t n_signature, const void *data,
+                                  size_t n, bool big_endian, uint32_t n_fds) {
+        struct body_check *c = malloc(sizeof(*c));
+
+        if (!c)
+                return NULL;
+        body_walk_init(&c->walk, signature, n_signature, data, n, big_endian);
+        c->walk.n_fds = n_fds;
+        return c;
+}
+
+struct body_check *body_check_free(struct body_check *c) {
+        free(c);
+        return NULL;
+}
+
+int body_check_continue(struct body_check *c, size_t most_steps, size_t *ret_steps) {
+        int e;
+
+        c->walk.steps = 0;
+        c->walk.most_steps = most_steps;
+        e = walk_to_end(&c->walk);
+        *ret_steps = c->walk.steps;
+        return e;
 }
 
 int body_validate_variant(const void *data, size_t n, size_t offset, bool big_endian,
                           unsigned depth, size_t *ret_end) {
         struct walk w _uninitialized_;
 
-        walk_init(&w, "v", 1, data, n, big_endian);
+        body_walk_init(&w, "v", 1, data, n, big_endian);
         w.at = offset;
         w.depth = depth;
-        TRY(walk(&w));
+        TRY(body_walk(&w));
         *ret_end = w.at;
         return 0;
 }
@@ -374,87 +434,8 @@ const char *body_strerror(int e) {
                 [BODY_E_ARRAY] = "an array has a wrong length",
                 [BODY_E_DEPTH] = "containers nest too deeply",
                 [BODY_E_FD_INDEX] = "a descriptor's index is out of range",
+                [BODY_E_MORE] = "not checked to its end",
         };
 
         return e > 0 && e < BODY_N_E ? texts[e] : "unknown fault";
-}
-
-/* --- arguments ----------------------------------------------------------------------------- */
-
-void body_args_init(struct body_args *args, const char *signature, size_t n_signature,
-                    const void *data, size_t n, bool big_endian) {
-        args->signature = signature;
-        args->n_signature = n_signature;
-        args->data = data;
-        args->n = n;
-        args->at_signature = args->at = 0;
-        args->big_endian = big_endian;
-        args->n_known = 0;
-}
-
-/* Jumps over an array without looking into it. */
-static int skip_array(struct walk *w) {
-        uint32_t n;
-
-        TRY(take_u32(w, &n));
-        TRY(take_padding(w, types[(uint8_t)w->signature[1]].alignment));
-        if (n > w->end - w->at)
-                return BODY_E_SHORT;
-        w->at += n;
-        return 0;
-}
-
-static int take_argument(struct walk *w, struct body_arg *ret) {
-        ret->type = *w->signature;
-        if (ret->type == 'a')
-                return skip_array(w);
-        if (ret->type == 'u')
-                return take_u32(w, &ret->n);
-        if (ret->type != 's' && ret->type != 'o')
-                return walk(w);
-        TRY(take_u32(w, &ret->n));
-        return take_text(w, ret->n, &ret->s);
-}
-
-static void next_argument(struct body_args *args) {
-        struct body_arg *a = &args->known[args->n_known++];
-        const char *type = args->signature + args->at_signature, *behind;
-        struct walk w _uninitialized_;
-
-        *a = (struct body_arg){0};
-        if (args->at_signature >= args->n_signature)
-                return;
-        behind = body_skip_type(type);
-        walk_init(&w, type, (size_t)(behind - type), args->data, args->n, args->big_endian);
-        w.at = args->at;
-        if (take_argument(&w, a) == 0) {
-                args->at_signature = (size_t)(behind - args->signature);
-                args->at = w.at;
-        } else { /* only a body that was never validated: it has no more arguments */
-                *a = (struct body_arg){0};
-                args->at_signature = args->n_signature;
-        }
-}
-
-const struct body_arg *body_args_get(struct body_args *args, unsigned i) {
-        static const struct body_arg none;
-
-        if (i >= BODY_MAX_ARGS)
-                return &none;
-        while (args->n_known <= i)
-                next_argument(args);
-        return &args->known[i];
-}
-
-const char *body_args_next_string(const struct body_args *args, size_t *at, size_t *ret_n) {
-        size_t end = 4 + (size_t)wire_u32(args->data, args->big_endian);
-        const char *s;
-
-        *at = *at == 0 ? 4 : (*at + 3) / 4 * 4;
-        if (*at >= end)
-                return NULL;
-        *ret_n = wire_u32(args->data + *at, args->big_endian);
-        s = (const char *)args->data + *at + 4;
-        *at += 4 + *ret_n + 1;
-        return s;
 }

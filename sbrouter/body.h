@@ -4,7 +4,7 @@
  * first arguments.  PURE.
  *
  * D-Bus specification, "Marshaling (Wire Format)".  One iterative walk with a
- * stack of fixed size; nothing is allocated.  Time is O(bytes), and arrays of
+ * stack of fixed size.  Time is O(bytes), and arrays of
  * fixed-size elements cost O(1), whatever their length.
  *
  * data is the first byte of the body.  A body starts at a multiple of 8 in its
@@ -30,6 +30,7 @@ enum {
         BODY_E_ARRAY,         /* over LIMIT_ARRAY_BYTES, or its elements do not fill it exactly */
         BODY_E_DEPTH,         /* containers nest deeper than LIMIT_DEPTH */
         BODY_E_FD_INDEX,      /* 'h' names a descriptor that the message does not carry */
+        BODY_E_MORE,          /* no fault: body_check_continue() has to go on */
         BODY_N_E
 };
 
@@ -56,6 +57,23 @@ static inline void wire_put_u32(void *p, uint32_t v, bool big_endian) {
  */
 int body_validate(const char *signature, size_t n_signature, const void *data, size_t n,
                   bool big_endian, uint32_t n_fds);
+
+/* The same, and how many steps that took: each some ns, whatever the body is. */
+int body_validate_counted(const char *signature, size_t n_signature, const void *data, size_t n,
+                          bool big_endian, uint32_t n_fds, size_t *ret_steps);
+
+/*
+ * The same with pauses: what is referenced must neither change nor go before the end.
+ * About 20 KiB, allocated.  NULL: out of memory.
+ */
+struct body_check *body_check_new(const char *signature, size_t n_signature, const void *data,
+                                  size_t n, bool big_endian, uint32_t n_fds);
+struct body_check *body_check_free(struct body_check *c);
+/*
+ * Goes on for most_steps, and at most some us longer; *ret_steps were taken.  BODY_E_MORE, or
+ * the verdict, which is given once.
+ */
+int body_check_continue(struct body_check *c, size_t most_steps, size_t *ret_steps);
 
 /*
  * The same for one variant (signature and value) that starts at data[offset]:

@@ -91,6 +91,7 @@ struct connection *connection_free(struct connection *c) {
 
 void connection_drop(struct connection *c) {
         connection_end_backlog(c);
+        connection_end_check(c);
         c->part = blob_unref(c->part, &c->router->pool);
         c->in = blob_unref(c->in, &c->router->pool);
         queue_done(&c->out, &c->router->pool);

@@ -73,7 +73,8 @@ struct connection {
         struct blob *part; /* read, and not fed yet: less than one small message, or a backlog */
         size_t n_part;
         size_t part_at;      /* what of a backlog was fed */
-        struct list backlog; /* on router->backlog: part has messages that wait for their turn */
+        struct list backlog; /* on router->backlog: part has messages that wait for their turn, */
+        struct body_check *check; /* or in is complete, and checked so far; part is behind it then */
         struct blob *in; /* an unfinished large message, read in place, */
         uint64_t in_since; /* ms: and its first bytes came then */
         size_t n_in, need_in;
@@ -138,10 +139,12 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
 void connection_drop(struct connection *c);
 /* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */
 int connection_read(struct connection *c);
-/* Feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */
+/* Goes on with its message, or feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */
 int connection_work(struct connection *c);
 /* It waits for no turn any more; nothing if it did not. */
 void connection_end_backlog(struct connection *c);
+/* What was checked of its message is forgotten; nothing if none is. */
+void connection_end_check(struct connection *c);
 /* Sends what the socket takes now, as queue_flush() does. */
 int connection_drain(struct connection *c);
 /* The same; a dead peer is closed.  0 or a negative errno. */

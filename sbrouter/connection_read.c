@@ -2,7 +2,8 @@
 /*
  * From a connection's socket to whole messages.  Small ones are read many at a time into
  * the buffer that all connections share, and handled there; what is left over is kept.  A
- * large one is read into a buffer of its own, in which it then travels on.
+ * large one is read into a buffer of its own, in which it is checked, in as many turns as that
+ * takes, and then travels on.
  */
 #include "sbrouter/connection.h"
 
@@ -45,14 +46,14 @@ static int keep_part(struct connection *c, const uint8_t *data, size_t n) {
         return 0;
 }
 
-/* Whole messages, which have to wait for the next turn. */
+/* What has to wait for the next turn: whole messages, or what is behind the one that is checked. */
 static int keep_backlog(struct connection *c, const uint8_t *data, size_t n) {
-        int v = keep_part(c, data, n);
+        int v = n > 0 ? keep_part(c, data, n) : 0;
 
         if (v < 0)
                 return v;
         list_append(&c->router->backlog, &c->backlog);
-        c->router->backlog_bytes += c->part->cap;
+        c->router->backlog_bytes += c->part ? c->part->cap : 0;
         return 0;
 }
 
@@ -60,7 +61,7 @@ void connection_end_backlog(struct connection *c) {
         if (list_empty(&c->backlog))
                 return;
         list_remove(&c->backlog);
-        c->router->backlog_bytes -= c->part->cap;
+        c->router->backlog_bytes -= c->part ? c->part->cap : 0;
 }
 
 /*
@@ -182,6 +183,33 @@ static int take_scratch(struct connection *c, size_t n) {
         return v;
 }
 
+/* --- a large message ------------------------------------------------------------------------ */
+
+void connection_end_check(struct connection *c) {
+        if (!c->check)
+                return;
+        c->check = body_check_free(c->check);
+        c->router->n_checks--;
+}
+
+/* It is complete: its header is looked at, and the check of its body begins. */
+static int begin_check(struct connection *c) {
+        struct router *r = c->router;
+        struct message m _uninitialized_;
+        int v = message_parse(c->in->data, c->need_in, &m);
+
+        if (v > 0) {
+                connection_breach(c, message_strerror(v));
+                return 0;
+        }
+        r->work += (unsigned)(message_header_steps(&m) / LIMIT_TURN_STEPS);
+        c->check = message_check_new(&m);
+        if (!c->check)
+                return -ENOMEM;
+        r->n_checks++;
+        return 0;
+}
+
 static int route_large(struct connection *c) {
         struct blob *b = TAKE_PTR(c->in);
         struct message_frame frame;
@@ -191,6 +219,23 @@ static int route_large(struct connection *c) {
         v = route_message(c->router, c, b->data, &frame, b);
         blob_unref(b, &c->router->pool);
         return v;
+}
+
+/* The check goes on; c->check is still there if the turn was over first, else it has ended. */
+static int go_on(struct connection *c) {
+        struct router *r = c->router;
+        unsigned share = router_turn_share(r);
+        size_t left = r->work < share ? share - r->work : 0, n_steps;
+        int v = body_check_continue(c->check, left * LIMIT_TURN_STEPS, &n_steps);
+
+        r->work += (unsigned)(n_steps / LIMIT_TURN_STEPS);
+        if (v == BODY_E_MORE)
+                return 0;
+        connection_end_check(c);
+        if (v == 0)
+                return route_large(c);
+        connection_breach(c, body_strerror(v));
+        return 0;
 }
 
 static int grow_in(struct connection *c) {
@@ -218,9 +263,13 @@ static int read_large(struct connection *c, struct reading *ret) {
         c->n_in += ret->n - behind;
         if (c->n_in < c->need_in)
                 return 0;
-        v = route_large(c);
+        v = begin_check(c);
+        if (v == 0 && c->check)
+                v = go_on(c);
         if (v < 0 || c->dead)
                 return v;
+        if (c->check)
+                return keep_backlog(c, c->router->scratch, behind);
         if (behind > 0)
                 return take_scratch(c, behind);
         check_stray_fds(c);
@@ -243,13 +292,16 @@ static int read_small(struct connection *c, struct reading *ret) {
         return take_scratch(c, n + ret->n);
 }
 
-static int work(struct connection *c) {
-        struct blob *done;
-        size_t used, n;
-        int v;
+/* --- turns ---------------------------------------------------------------------------------- */
 
-        c->router->work = 0;
-        v = connection_feed(c, c->part->data + c->part_at, c->n_part - c->part_at, &used);
+/* The messages in part are handled, or wait on.  There may be none. */
+static int feed_backlog(struct connection *c) {
+        struct blob *done;
+        size_t used = 0, n;
+        int v = 0;
+
+        if (c->part)
+                v = connection_feed(c, c->part->data + c->part_at, c->n_part - c->part_at, &used);
         c->part_at += used;
         if (v == 1 && !c->dead)
                 return 0;
@@ -257,12 +309,26 @@ static int work(struct connection *c) {
         if (v < 0 || c->dead)
                 return v < 0 ? v : 0;
         done = TAKE_PTR(c->part);
-        n = c->n_part - c->part_at;
+        n = done ? c->n_part - c->part_at : 0;
         c->n_part = 0;
         if (n > 0)
                 v = keep_rest(c, done->data + c->part_at, n);
         blob_unref(done, &c->router->pool);
         check_stray_fds(c);
+        return v;
+}
+
+static int work(struct connection *c) {
+        int v = 0;
+
+        c->router->work = 0;
+        if (c->check && !c->dead)
+                v = go_on(c);
+        if (v == 0 && c->check && !c->dead)
+                return 0;
+        if (v == 0)
+                return feed_backlog(c);
+        connection_end_backlog(c);
         return v;
 }
 
@@ -289,7 +355,7 @@ int connection_read(struct connection *c) {
                 reading = (struct reading){0};
                 v = c->in ? read_large(c, &reading) : read_small(c, &reading);
                 n += reading.n;
-        } while (v == 0 && reading.more && c->in && !c->dead && n < ROUTER_SCRATCH &&
+        } while (v == 0 && reading.more && c->in && !c->check && !c->dead && n < ROUTER_SCRATCH &&
                  room_is_left(c->router));
         return end_without_memory(c, v);
 }

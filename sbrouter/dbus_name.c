@@ -106,15 +106,17 @@ bool dbus_name_is_member(const char *s, size_t n) {
         return true;
 }
 
-bool dbus_name_is_path(const char *s, size_t n) {
+bool dbus_name_is_path_piece(const char *s, size_t n, size_t from, size_t to) {
         if (n == 0 || s[0] != '/')
                 return false;
-        if (n == 1)
-                return true;
-        for (size_t i = 1; i < n; i++)
+        for (size_t i = from > 0 ? from : 1; i < to; i++)
                 if (s[i] == '/' ? s[i - 1] == '/' : !is_in(s[i], ALPHA | DIGIT))
                         return false;
-        return s[n - 1] != '/';
+        return to < n || n == 1 || s[n - 1] != '/';
+}
+
+bool dbus_name_is_path(const char *s, size_t n) {
+        return dbus_name_is_path_piece(s, n, 0, n);
 }
 
 /* --- signatures: a stack of the containers that are open ----------------------------------- */
@@ -261,4 +263,13 @@ bool dbus_utf8_is_valid(const char *s, size_t n) {
                         i += ascii_words(s + i, n - i);
         }
         return true;
+}
+
+/* Who has more tails than a character may have is not valid, wherever it is cut. */
+size_t dbus_utf8_cut(const char *s, size_t n) {
+        size_t to = n;
+
+        while (to > 0 && n - to < 3 && is_tail((uint8_t)s[to]))
+                to--;
+        return to;
 }

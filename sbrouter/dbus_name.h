@@ -31,6 +31,8 @@ bool dbus_name_is_interface(const char *s, size_t n);
 bool dbus_name_is_error(const char *s, size_t n);
 bool dbus_name_is_member(const char *s, size_t n);
 bool dbus_name_is_path(const char *s, size_t n);
+/* The bytes from..to of a text of n: it is a path if all pieces of it are valid. */
+bool dbus_name_is_path_piece(const char *s, size_t n, size_t from, size_t to);
 
 /* Zero or more complete types. */
 bool dbus_signature_is_valid(const char *s, size_t n);
@@ -39,3 +41,8 @@ bool dbus_signature_is_single(const char *s, size_t n);
 
 /* UTF-8 (Unicode 3.9, table 3-7) without NUL. */
 bool dbus_utf8_is_valid(const char *s, size_t n);
+/*
+ * Of a text of more than n >= 4 bytes: how many, n or a little less, are the first piece that is
+ * valid by itself, if the text is.  More than 0.
+ */
+size_t dbus_utf8_cut(const char *s, size_t n);

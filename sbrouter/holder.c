@@ -21,7 +21,7 @@ static bool is_long_ago(const struct router *r, uint64_t ms) {
 }
 
 bool holder_is_late(const struct connection *c) {
-        return c->in && c->router->loop.now - c->in_since >= LIMIT_UNFINISHED_MS;
+        return c->in && !c->check && c->router->loop.now - c->in_since >= LIMIT_UNFINISHED_MS;
 }
 
 static bool is_worse(const struct connection *c, const struct connection *than) {

@@ -227,6 +227,16 @@ int message_check_body(const struct message *m) {
                              m->frame.big_endian, m->n_fds);
 }
 
+int message_check_body_counted(const struct message *m, size_t *ret_steps) {
+        return body_validate_counted(m->signature.s, m->signature.n, m->body, m->frame.n_body,
+                                     m->frame.big_endian, m->n_fds, ret_steps);
+}
+
+struct body_check *message_check_new(const struct message *m) {
+        return body_check_new(m->signature.s, m->signature.n, m->body, m->frame.n_body,
+                              m->frame.big_endian, m->n_fds);
+}
+
 const char *message_strerror(int e) {
         static const char *const texts[MESSAGE_N_E] = {
                 [MESSAGE_E_MORE] = "not complete",

@@ -122,6 +122,15 @@ int message_parse(const void *data, size_t n, struct message *ret);
 /* The whole body against the signature; 0 or BODY_E_*.  Indices of 'h' must be below n_fds. */
 int message_check_body(const struct message *m);
 
+/* The same, and how many steps that took. */
+int message_check_body_counted(const struct message *m, size_t *ret_steps);
+/* What message_parse() took, as such steps: an unknown field takes long, a path an eighth of it. */
+static inline size_t message_header_steps(const struct message *m) {
+        return m->has_unknown ? m->frame.n_header : m->frame.n_header / 8;
+}
+/* For the check of the body with pauses.  NULL: out of memory. */
+struct body_check *message_check_new(const struct message *m);
+
 /* For a log line: "no such byte order". */
 const char *message_strerror(int e);
 

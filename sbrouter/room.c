@@ -32,13 +32,17 @@ bool room_is_over(const struct router *r) {
 /*
  * Whether there may be room soon without anybody's end: a burst that all are reading is
  * nobody's fault.  most holds the most, and is not waited for if it does not read, or is late.
+ * A message that is being checked goes on its way: as nothing is read meanwhile, that has an end.
  */
 static bool is_emptying(struct router *r, const struct connection *most) {
         struct room *room = &r->room;
         uint64_t now = r->loop.now;
 
-        if (holder_is_late(most) ||
-            (most->out.bytes > 0 && now - most->read_at > LIMIT_CROWD_MS))
+        if (holder_is_late(most))
+                return false;
+        if (r->n_checks > 0)
+                return true;
+        if (most->out.bytes > 0 && now - most->read_at > LIMIT_CROWD_MS)
                 return false;
         if (room->short_at != 0 && now - room->short_at < LIMIT_CROWD_MS)
                 return true;

@@ -13,8 +13,9 @@
  *   that cannot fill the bus, and nobody is closed for it but who lets much wait for long.
  * - Over LIMIT_BUS_BYTES nothing is read from anybody.  If others read so much of what waits
  *   for them that it becomes less, that is all; if not, the largest holder goes, of what a
- *   connection answers for itself (holder.h).  How much is enough grows each time that it was
- *   not enough to make room: who reads just so much does not hold up the others for long.
+ *   connection answers for itself (holder.h), once no large message is being checked.  How
+ *   much is enough grows each time that it was not enough to make room: who reads just so much
+ *   does not hold up the others for long.
  * - Over LIMIT_BUS_BRIM nothing is queued any more.  No client's message leads there: it is
  *   for what this list has forgotten.
  */

@@ -291,6 +291,15 @@ static int route(struct router *r, struct connection *c, const struct message *m
         return m->type == MESSAGE_SIGNAL ? route_broadcast(r, c, m, blob, fds) : 0;
 }
 
+/* 0 or BODY_E_*; the turn is charged for it. */
+static int check_body(struct router *r, const struct message *m) {
+        size_t n_steps;
+        int e = message_check_body_counted(m, &n_steps);
+
+        r->work += (unsigned)((n_steps + message_header_steps(m)) / LIMIT_TURN_STEPS);
+        return e;
+}
+
 int route_message(struct router *r, struct connection *c, const uint8_t *data,
                   const struct message_frame *frame, struct blob *blob) {
         _cleanup_(fd_list_unrefp) struct fd_list *fds = NULL;
@@ -302,7 +311,7 @@ int route_message(struct router *r, struct connection *c, const uint8_t *data,
                 connection_breach(c, message_strerror(v));
                 return 0;
         }
-        v = message_check_body(&m);
+        v = blob ? 0 : check_body(r, &m);
         if (v > 0) {
                 connection_breach(c, body_strerror(v));
                 return 0;

@@ -12,15 +12,16 @@ struct connection;
 struct router;
 
 /*
- * One whole message from c, frame.n bytes at data.  blob: data is its first byte and
- * it may be kept by reference; else NULL.  0 or a negative errno.
+ * One whole message from c, frame.n bytes at data, is checked, charged and passed on.  blob:
+ * data is its first byte, it may be kept by reference, and the body was found valid; else NULL.
+ * 0 or a negative errno.
  */
 int route_message(struct router *r, struct connection *c, const uint8_t *data,
                   const struct message_frame *frame, struct blob *blob);
 
 /*
  * A valid signal, from sender or (NULL) from the driver, to all whose rules fit.
- * blob as above; fds may be NULL.  0 or a negative errno.
+ * blob: m lies in it, or NULL; fds may be NULL.  0 or a negative errno.
  */
 int route_broadcast(struct router *r, struct connection *sender, const struct message *m,
                     struct blob *blob, struct fd_list *fds);

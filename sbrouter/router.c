@@ -34,6 +34,7 @@ int router_init(struct router *r) {
                 .limits = {LIMIT_CONNECTIONS, LIMIT_QUEUE_BYTES},
                 .recounted = UINT64_MAX,
                 .room.ceiling = LIMIT_TURN_BYTES,
+                .turn_work = LIMIT_TURN_WORK,
         };
         struct list *lists[] = {&r->listeners, &r->connections, &r->half_open, &r->backlog,
                                 &r->dirty,     &r->dying,       &r->watchers};
@@ -62,9 +63,10 @@ void router_configure(struct router *r, enum router_bus bus, const uint8_t machi
 
 /* Of many that have something to say in one turn each has less of it, and goes on in the backlog. */
 unsigned router_turn_share(const struct router *r) {
-        unsigned n = r->loop.n_events, share = LIMIT_TURN_WORK / (n > 0 ? n : 1);
+        unsigned n = r->loop.n_events, share = r->turn_work / (n > 0 ? n : 1);
+        unsigned least = r->turn_work < LIMIT_TURN_LEAST ? r->turn_work : LIMIT_TURN_LEAST;
 
-        return share > LIMIT_TURN_LEAST ? share : LIMIT_TURN_LEAST;
+        return share > least ? share : least;
 }
 
 bool router_is_full(const struct router *r) {
@@ -241,7 +243,7 @@ static int next_wait(const struct router *r) {
         LIST_FOREACH(link, &r->listeners)
                 until = earlier(until, LIST_OWNER(link, struct listener, link)->accept_at);
         until = earlier(until, r->room.trim_at);
-        if (r->room.short_at != 0)
+        if (r->room.short_at != 0 && r->n_checks == 0)
                 until = earlier(until, r->room.short_at + LIMIT_CROWD_MS);
         else if (!list_empty(&r->backlog) || !list_empty(&r->dying))
                 return 0;
@@ -256,15 +258,26 @@ static int next_wait(const struct router *r) {
         return until > r->loop.now ? (int)(until - r->loop.now) : 0;
 }
 
+/* A message that is there is checked though no room is left: that takes none, and may make some. */
+static struct connection *next_of_backlog(struct router *r) {
+        LIST_FOREACH(link, &r->backlog) {
+                struct connection *c = LIST_OWNER(link, struct connection, backlog);
+
+                if (c->check || room_is_left(r))
+                        return c;
+        }
+        return NULL;
+}
+
 /*
  * Those whose messages were too much for one turn get the next, one after the other: together
  * they take no more of it than one would.  Who has waited for nothing is served in each turn.
  */
 static int work_backlog(struct router *r) {
-        for (unsigned spent = 0;
-             spent < LIMIT_TURN_WORK && room_is_left(r) && !list_empty(&r->backlog);
+        struct connection *c;
+
+        for (unsigned spent = 0; spent < LIMIT_TURN_WORK && (c = next_of_backlog(r));
              spent += r->work) {
-                struct connection *c = LIST_OWNER(r->backlog.next, struct connection, backlog);
                 int v = connection_work(c);
 
                 if (v < 0)

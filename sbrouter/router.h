@@ -72,6 +72,7 @@ struct router {
         unsigned n_partial_fds;     /* received, and their message is not complete */
         uint64_t recounted;         /* the turn in which fd_room.c asked the kernel about all */
         size_t backlog_bytes; /* read, and waiting for their turn */
+        unsigned n_checks;    /* connections with a large message that is being checked */
         struct room room;
         bool no_room;         /* a message was refused, as too much is unread, in this turn; */
         bool no_fd_room;      /* or as too many descriptors are */
@@ -79,7 +80,8 @@ struct router {
         uint8_t *scratch; /* ROUTER_SCRATCH bytes: what recvmsg() fills, for everybody */
         uint8_t *header;  /* room for one stamped header */
 
-        unsigned work; /* by the connection that is being fed or reaped: LIMIT_TURN_WORK */
+        unsigned turn_work; /* LIMIT_TURN_WORK, of what is said; tests have shorter turns */
+        unsigned work; /* of that, by the connection that is being fed or reaped */
 
         uint64_t log_second; /* the second in which log_lines were written */
         unsigned log_lines, log_dropped;

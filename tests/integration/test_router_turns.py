@@ -5,12 +5,18 @@ What is there when the bus looks decides, not how fast anybody is: it is stopped
 sent.  Then it is counted how much of the flood came before the answer to somebody else's call.
 """
 
+import contextlib
+import fcntl
 import itertools
+import os
 import socket
+import struct
+import termios
 
 from rig.limits import limit
+from rig.processes import wait_for
 from rig.router import BUS, ERROR, PING, Watched, asleep, call, signal
-from rig.wire import bytes_message, variant, with_u32
+from rig.wire import NAMED, SIGNAL, bytes_message, fixed, variant, with_u32
 
 EVENTS = 64  # of one turn: loop.c
 ACCEPTS = 16  # of one turn: listener.c
@@ -52,6 +58,55 @@ def many_rules(bus, n, rule="arg0path='/q'"):
     for _ in range(n):
         assert holder.add_match(rule) == ()
     return holder
+
+
+def array_of(element, n):
+    return struct.pack("<I", n * len(element)) + element * n
+
+
+def to_be_checked(kind, body, destination=None, fds=0):
+    """A signal, each value of which has to be looked at."""
+    fields = [(8, b"g", kind)]
+    if destination:
+        fields.append((6, b"s", destination.encode()))
+    if fds:
+        fields.append((9, b"u", fds))
+    return fixed(SIGNAL, 999, NAMED + fields, body)
+
+
+VARIANTS = array_of(b"\1y\0\0", 9 << 20)  # 36 MiB
+
+
+def read_raw(client, n):
+    """So many bytes, of which nobody makes values; and the descriptors that came with them."""
+    data, at, fds = bytearray(n), min(n, len(client.buffer)), []
+    data[:at], client.buffer = client.buffer[:at], client.buffer[at:]
+    while at < n:
+        got, more, _, _ = socket.recv_fds(client.socket, min(n - at, 1 << 20), 16)
+        assert got
+        data[at:at + len(got)] = got
+        at, fds = at + len(got), fds + more
+    return data, fds
+
+
+def read_long(client, body):
+    """The next message has this body; its descriptors."""
+    head, fds = read_raw(client, 16)
+    n_body, _, n_fields = struct.unpack_from("<III", head, 4)
+    assert n_body == len(body), n_body
+    _, more = read_raw(client, -(-n_fields // 8) * 8)
+    data, most = read_raw(client, n_body)
+    assert data == body
+    return fds + more + most
+
+
+def send_all_but(client, data, n, fds=()):
+    """Until the bus has read it but for the last n bytes."""
+    sent = socket.send_fds(client.socket, [data[:1000]], fds)
+    assert client.send(memoryview(data)[sent:len(data) - n])
+    wait_for("the bus to read it", lambda: struct.unpack(
+        "i", fcntl.ioctl(client.socket, termios.TIOCOUTQ, bytes(4))) == (0,))
+    return data[len(data) - n:]
 
 
 def listener_and_sender(bus):
@@ -129,6 +184,106 @@ def test_rules_and_long_messages(env):
     answered = len(before_answer(witness))
     assert answered < 11, answered
     assert the_rest(witness, 13 - answered) and holder.alive()
+
+
+def test_long_checks(env):
+    """the same when it takes long to see whether each is valid"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    holder, n = many_rules(bus, 300), 2000
+    with asleep(bus):
+        sender.send(to_be_checked(b"av", array_of(b"\1y\0\0", n)) * 30)  # no more than one read brings
+        witness.send(PING)
+    answered = len(before_answer(witness))
+    weight = 300 + 4 * n // limit(env, "TURN_STEPS")
+    assert answered <= limit(env, "TURN_WORK") // weight + 1, answered
+    assert the_rest(witness, 30 - answered) and holder.alive()
+
+
+def test_large_message(env):
+    """one message of 72 MiB of variants: others are served while it is checked; it arrives whole, and in its place"""
+    bus = Watched(env)
+    witness, sender = bus.client(fds=True), bus.client(fds=True)
+    body = VARIANTS * 2
+    r, w = os.pipe()
+    assert witness.alive()
+    for fds in ([], [w]):
+        data = to_be_checked(b"avav", body, witness.name, len(fds))
+        last = send_all_but(sender, data, 100, fds)
+        with asleep(bus):
+            sender.send(last + b"".join(numbered(20)))
+            witness.send(PING)
+        # The bus saw its end before the call, and could not say more of it meanwhile.
+        assert before_answer(witness) == []
+        came = read_long(witness, body)
+        assert len(came) == len(fds)
+        for fd in came:
+            os.write(fd, b"x")
+            os.close(fd)
+    os.close(w)
+    assert os.read(r, 10) == b"x" and os.read(r, 10) == b""  # no copy is left
+    os.close(r)
+    assert sender.alive() and witness.alive() and bus.witness.alive()
+
+
+def test_behind_a_large_message(env):
+    """what is sent behind a message that is being checked comes after it, however much it is"""
+    bus = Watched(env)
+    witness, sender = listener_and_sender(bus)
+    for n in (1, 20, 2000):
+        last = send_all_but(sender, to_be_checked(b"av", VARIANTS, witness.name), 1)
+        with asleep(bus):
+            sender.socket.setblocking(False)
+            behind = last + b"".join(numbered(n))
+            at = sender.socket.send(behind)
+            sender.socket.settimeout(20)
+        sender.send(behind[at:])
+        read_long(witness, VARIANTS)
+        assert [witness.message().get_serial() for _ in range(n)] == list(range(1000, 1000 + n))
+
+
+def test_leaving_behind_a_large_message(env):
+    """who leaves while its message is checked has sent it; with half of one, or a wrong one, it has not"""
+    bus = Watched(env)
+    witness, before = bus.client(fds=True), bus.router.resident()
+    assert witness.add_match(OWNER_CHANGED) == () and witness.alive()
+    r, w = os.pipe()
+    for what in ("whole", "half", "wrong"):
+        sender = bus.client(fds=True)
+        assert witness.message().get_body().unpack()[0] == sender.name
+        body = VARIANTS[:-2] + b"\1\0" if what == "wrong" else VARIANTS
+        data = to_be_checked(b"av", body, witness.name, 1)
+        last = send_all_but(sender, data, 4000, [w])
+        with asleep(bus):
+            if what != "half":
+                sender.send(last)
+            sender.close()
+        if what == "whole":
+            for fd in read_long(witness, body):
+                os.close(fd)
+        assert witness.message().get_body().unpack() == (sender.name, sender.name, "")
+        assert witness.alive()
+    os.close(w)
+    assert os.read(r, 1) == b""  # no copy is left
+    os.close(r)
+    # Nothing is held for them: LIMIT_TRIM_BYTES and what the spares are.
+    wait_for("the memory to be given back",
+             lambda: bus.router.resident() < before + 8192)
+
+
+def test_large_messages_without_room(env):
+    """two such messages are checked to their ends though there is room for nothing else meanwhile"""
+    bus = Watched(env)
+    a, b, c = (bus.client() for _ in range(3))
+    assert a.alive() and b.alive() and c.alive()
+    half = array_of(b"\1y\0\0", (limit(env, "BUS_BYTES") // 4 - (1 << 20)) // 4)
+    data = to_be_checked(b"avav", half * 2)
+    last = [send_all_but(sender, data, 100) for sender in (a, b)]
+    with asleep(bus):
+        a.send(last[0])
+        b.send(last[1])
+    assert c.send(memoryview(bytes_message(16 << 20))[:-1])
+    assert a.alive() and b.alive() and c.send(b"\0") and c.alive() and bus.witness.alive()
 
 
 def test_receivers(env):

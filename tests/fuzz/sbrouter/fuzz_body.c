@@ -88,6 +88,22 @@ static bool may_be_too_deep(const uint8_t *body, size_t n, int e) {
                (e == BODY_E_DEPTH || e == BODY_E_SIGNATURE || e == BODY_E_TYPE);
 }
 
+/* With pauses it is the same verdict, after as many steps. */
+static void check_sliced(const char *signature, const uint8_t *body, size_t n, bool big, int e,
+                         size_t n_steps) {
+        struct body_check *c =
+                body_check_new(signature, strlen(signature), body, n, big, BODY_ANY_FDS);
+        size_t sum = 0, slice = 1 + n % 7, k;
+        int v;
+
+        do {
+                v = body_check_continue(c, slice, &k);
+                sum += k;
+        } while (v == BODY_E_MORE);
+        assert(v == e && (sum == n_steps || !*signature));
+        body_check_free(c);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         const uint8_t *end = n > 1 ? memchr(data + 1, 0, n - 1) : NULL;
         _cleanup_free_ uint8_t *body = NULL;
@@ -95,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         bool big = n > 0 && data[0] == 'B';
         struct body_args args;
         DBusMessage *d;
+        size_t n_steps;
         int e;
 
         if (!end || !dbus_signature_is_valid(signature, strlen(signature)))
@@ -102,7 +119,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         n -= (size_t)(end + 1 - data);
         body = malloc(n + !n); /* at its own address, exactly as long */
         memcpy(body, end + 1, n);
-        e = body_validate(signature, strlen(signature), body, n, big, BODY_ANY_FDS);
+        e = body_validate_counted(signature, strlen(signature), body, n, big, BODY_ANY_FDS,
+                                  &n_steps);
+        check_sliced(signature, body, n, big, e, n_steps);
         d = oracle(signature, body, n, big);
         assert(e == 0 ? d != NULL : !d || may_be_too_deep(body, n, e));
         body_args_init(&args, signature, strlen(signature), body, n, big);

@@ -2,6 +2,8 @@
 /*
  * A stream of messages to the bus: however it is cut into reads, and turns, everybody gets as
  * many bytes, and the bus ends in the same state.  The first byte says how the second time is cut.
+ *
+ * What a large message at the end lacks of what it announces are zeros: many types are valid so.
  */
 #include "sbrouter/connection.h"
 
@@ -21,7 +23,13 @@ struct outcome {
         size_t heard[BUS_CLIENTS]; /* bytes */
 };
 
-/* A short turn ends with the first message that takes memory; the others wait for the next. */
+/* How a stream is played: cut after each so many bytes, and in which turns. */
+struct way {
+        size_t step;
+        bool is_short;      /* a turn ends with the first message that takes memory; */
+        unsigned turn_work; /* or after so much work, of the check of a large message too */
+};
+
 static void open_turn(struct bus *b, bool is_short) {
         room_open(&b->router);
         if (is_short)
@@ -47,12 +55,14 @@ static void listen_to(struct bus *b, struct outcome *o) {
         static uint8_t buf[65536];
 
         for (unsigned i = 0; i < BUS_CLIENTS; i++) {
-                ssize_t n;
-                int v = connection_flush(b->c[i]);
+                do {
+                        ssize_t n;
+                        int v = connection_flush(b->c[i]);
 
-                assert(v == 0);
-                while ((n = recv(b->ends[i], buf, sizeof(buf), MSG_DONTWAIT)) > 0)
-                        o->heard[i] += (size_t)n;
+                        assert(v == 0);
+                        while ((n = recv(b->ends[i], buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+                                o->heard[i] += (size_t)n;
+                } while (b->c[i]->out.bytes > 0 && !b->c[i]->dead);
         }
 }
 
@@ -66,15 +76,16 @@ static void say(struct bus *b, const uint8_t *data, size_t n, bool is_short, str
         listen_to(b, o);
 }
 
-static void play(const uint8_t *data, size_t n, size_t step, bool is_short, struct outcome *o) {
+static void play(const uint8_t *data, size_t n, struct way way, struct outcome *o) {
         struct bus b;
 
         *o = (struct outcome){0};
         bus_init(&b, ROUTER_STANDALONE);
         b.c[0]->may_debug = true;
         b.c[0]->stage = CONNECTION_MESSAGES;
-        for (size_t at = 0; at < n && !b.c[0]->dead; at += step)
-                say(&b, data + at, n - at < step ? n - at : step, is_short, o);
+        b.router.turn_work = way.turn_work;
+        for (size_t at = 0; at < n && !b.c[0]->dead; at += way.step)
+                say(&b, data + at, n - at < way.step ? n - at : way.step, way.is_short, o);
         o->dead = b.c[0]->dead;
         o->monitor = b.c[0]->is_monitor;
         o->names = b.c[0]->n_names;
@@ -102,16 +113,41 @@ static void check_same(const struct outcome *a, const struct outcome *b) {
                 assert(a->heard[i] == b->heard[i]);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-        struct outcome whole, cut, put_off;
+#define MOST 65536u
 
-        if (n < 2 || n > 16384)
+/* How long the stream is with all of its last message, if that is large. */
+static size_t completed(const uint8_t *data, size_t n) {
+        struct message_frame f;
+        size_t at = 0;
+
+        while (at < n && message_frame(data + at, n - at, &f) == 0)
+                at += f.n;
+        return at > n && f.n > CONNECTION_PART_BYTES && at <= MOST ? at : n;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+        struct outcome whole, o;
+        static uint8_t all[MOST];
+        size_t cut;
+
+        if (n < 2 || n > MOST)
                 return 0;
         log_set_sink(quiet);
-        play(data + 1, n - 1, n, false, &whole);
-        play(data + 1, n - 1, data[0] % 64 ? data[0] % 64u : 1 + data[0] / 64u, false, &cut);
-        play(data + 1, n - 1, n, true, &put_off);
-        check_same(&whole, &cut);
-        check_same(&whole, &put_off);
+        memset(all, 0, sizeof(all));
+        memcpy(all, data + 1, n - 1);
+        n = completed(all, n - 1);
+        cut = data[0] % 64 ? data[0] % 64u : 1 + data[0] / 64u;
+        const struct way ways[] = {
+                {cut > n / 256 ? cut : n / 256, false, LIMIT_TURN_WORK},
+                {n, true, LIMIT_TURN_WORK},
+                {n, false, 1},
+                {n / 2 + 1, false, 1 + data[0]}, /* a large message in its place */
+                {n / 2 + 1, true, 1 + data[0]},
+        };
+        play(all, n, (struct way){n, false, LIMIT_TURN_WORK}, &whole);
+        for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+                play(all, n, ways[i], &o);
+                check_same(&whole, &o);
+        }
         return 0;
 }

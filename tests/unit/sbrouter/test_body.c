@@ -2,7 +2,9 @@
 #include "sbrouter/body.h"
 
 #include "common/limits.h"
+#include "sbrouter/dbus_name.h"
 #include "tests/test.h"
+#include "tests/unit/sbrouter/bus.h"
 #include "tests/unit/sbrouter/wire.h"
 
 /* Little-endian bytes; the walk gets them in a block of exactly that size. */
@@ -16,11 +18,46 @@ struct row {
 #define ROW(signature, body, e)                                                                    \
         { signature, body, sizeof(body) - 1, e }
 
+/* More than a piece of a text counts as, or a signature. */
+#define LONGEST_STEP 600u
+
+/* In slices of up to so many steps.  *ret_steps: of all. */
+static int validate_sliced(const char *signature, const void *body, size_t n, bool big,
+                           uint32_t n_fds, unsigned most, size_t *ret_steps) {
+        struct body_check *c = body_check_new(signature, strlen(signature), body, n, big, n_fds);
+        unsigned state = most;
+        int e = BODY_E_MORE;
+        size_t k;
+
+        CHECK_EQ_INT(body_check_continue(c, 0, &k), BODY_E_MORE);
+        CHECK_EQ_INT(k, 0);
+        for (*ret_steps = 0; e == BODY_E_MORE; *ret_steps += k) {
+                size_t slice = 1 + bus_random(&state, most);
+
+                e = body_check_continue(c, slice, &k);
+                CHECK(k < slice + LONGEST_STEP && (e != BODY_E_MORE || k >= slice));
+        }
+        body_check_free(c);
+        return e;
+}
+
+/* However it is sliced, the verdict is the same. */
 static int validate(const char *signature, const void *body, size_t n, bool big, uint32_t n_fds) {
+        static const unsigned slices[] = {1, 2, 7, 100, 5000};
         _cleanup_free_ uint8_t *copy = malloc(n + !n);
+        size_t n_steps, n_sliced;
+        int e;
 
         memcpy(copy, body, n);
-        return body_validate(signature, strlen(signature), copy, n, big, n_fds);
+        e = body_validate_counted(signature, strlen(signature), copy, n, big, n_fds, &n_steps);
+        CHECK_EQ_INT(body_validate(signature, strlen(signature), copy, n, big, n_fds), e);
+        for (size_t i = 0; i < ELEMENTSOF(slices); i++) {
+                CHECK_EQ_INT(validate_sliced(signature, copy, n, big, n_fds, slices[i], &n_sliced),
+                             e);
+                if (*signature)
+                        CHECK_EQ_INT(n_sliced, n_steps);
+        }
+        return e;
 }
 
 static void check_rows(const struct row *rows, size_t n) {
@@ -193,6 +230,117 @@ static void test_structs(void) {
         };
 
         check_rows(rows, ELEMENTSOF(rows));
+}
+
+/* --- texts that are longer than a piece ------------------------------------------------------ */
+
+/* Of body.c: of a text, what one step looks at. */
+#define PIECE 4096u
+#define LONG  (2 * PIECE + 300u)
+
+/* The text as the first of two values; and as the last of its array, which ends with it. */
+static int validate_text(char type, const char *text, size_t n) {
+        const char single[] = {type, 'y', 0}, array[] = {'a', type, 0};
+        _cleanup_free_ uint8_t *b = calloc(1, n + 16);
+        int e, v;
+
+        wire_put_u32(b, (uint32_t)n, false);
+        memcpy(b + 4, text, n);
+        e = validate(single, b, n + 6, false, 0);
+        wire_put_u32(b, (uint32_t)n + 5, false);
+        wire_put_u32(b + 4, (uint32_t)n, false);
+        memcpy(b + 8, text, n);
+        b[8 + n] = 0;
+        v = validate(array, b, n + 9, false, 0);
+        CHECK_EQ_INT(v, e);
+        return e;
+}
+
+/* One byte of it is another, at each place near where a piece ends. */
+static void break_text(char type, char *text, size_t n, const char *others, size_t n_others,
+                       bool (*is_valid)(const char *s, size_t n)) {
+        CHECK_EQ_INT(validate_text(type, text, n), 0);
+        for (size_t piece = PIECE; piece < n; piece += PIECE)
+                for (size_t at = piece - 9; at < piece + 9; at++)
+                        for (size_t i = 0; i < n_others; i++) {
+                                char was = text[at];
+
+                                text[at] = others[i];
+                                CHECK_EQ_INT(validate_text(type, text, n) == 0, is_valid(text, n));
+                                text[at] = was;
+                        }
+}
+
+static void test_long_strings(void) {
+        static const char *const characters[] = {"a", "\xc3\xa9", "\xe2\x82\xac",
+                                                 "\xf0\x9f\x98\x80"};
+
+        for (size_t k = 0; k < ELEMENTSOF(characters); k++)
+                for (size_t shift = 0; shift <= k; shift++) {
+                        char text[LONG + 8];
+                        size_t n = shift;
+
+                        memset(text, '.', shift);
+                        for (; n < LONG; n += k + 1)
+                                memcpy(text + n, characters[k], k + 1);
+                        break_text('s', text, n, "a\xa9\xc3\xe2\xf0\0", 6, dbus_utf8_is_valid);
+                }
+        /* Nothing but tails: no border is found in them. */
+        {
+                char text[LONG];
+
+                memset(text, '\x80', sizeof(text));
+                memset(text, 'a', PIECE - 10);
+                CHECK_EQ_INT(validate_text('s', text, sizeof(text)), BODY_E_STRING);
+        }
+}
+
+static void test_long_paths(void) {
+        for (size_t element = 1; element < 3 * PIECE; element = element * 3 + 1) {
+                char text[LONG];
+
+                for (size_t i = 0; i < LONG; i++)
+                        text[i] = i % (element + 1) == 0 ? '/' : 'a';
+                text[LONG - 1] = 'z';
+                text[LONG - 2] = 'z';
+                break_text('o', text, LONG, "/.a\0", 4, dbus_name_is_path);
+                text[LONG - 1] = '/';
+                CHECK_EQ_INT(validate_text('o', text, LONG), BODY_E_PATH);
+        }
+}
+
+/* Exactly as long as pieces, and around that. */
+static void test_lengths(void) {
+        char text[2 * PIECE + 3];
+
+        memset(text, 'a', sizeof(text));
+        text[0] = '/';
+        for (size_t n = PIECE - 2; n < sizeof(text); n += n == PIECE + 2 ? PIECE - 4 : 1) {
+                CHECK_EQ_INT(validate_text('s', text, n), 0);
+                CHECK_EQ_INT(validate_text('o', text, n), 0);
+        }
+}
+
+/* What a turn is charged: nearly nothing for what no look is taken at. */
+static void test_steps(void) {
+        static uint8_t b[8 + 65536];
+        size_t n_steps;
+
+        wire_put_u32(b, 65536, false);
+        CHECK_EQ_INT(body_validate_counted("ay", 2, b, 4 + 65536, false, 0, &n_steps), 0);
+        CHECK(n_steps < 4);
+        CHECK_EQ_INT(body_validate_counted("ag", 2, b, 4 + 65536, false, 0, &n_steps), 0);
+        CHECK(n_steps >= 65536);
+        memset(b + 4, 'a', 65536);
+        CHECK_EQ_INT(body_validate_counted("s", 1, b, 5 + 65536, false, 0, &n_steps), 0);
+        CHECK(n_steps >= 65536 / 8 && n_steps < 65536 / 4);
+        /* 200 codes of a variant's signature are not one step. */
+        b[0] = 200;
+        memset(b + 1, 'a', 200);
+        CHECK_EQ_INT(body_validate_counted("v", 1, b, 300, false, 0, &n_steps), BODY_E_STRING);
+        CHECK(n_steps >= 100);
+        CHECK_EQ_INT(body_validate_counted("", 0, b, 0, false, 0, &n_steps), 0);
+        CHECK_EQ_INT(n_steps, 0);
 }
 
 struct open_array {
@@ -413,6 +561,17 @@ static void test_many_args(void) {
         check_arg(&args, 64, 0, NULL);
 }
 
+/* It is found by lengths alone: what lies before it was checked, or nobody asks. */
+static void test_arg_behind_unchecked(void) {
+        static const char body[] = "\2as\0\4\0\0\0\xff\xff\xff\xff"
+                                   "\2\0\0\0\xff\xff\0\0\4\0\0\0last";
+        struct body_args args;
+
+        CHECK(validate("vss", body, sizeof(body), false, 0) != 0);
+        body_args_init(&args, "vss", 3, body, sizeof(body), false);
+        check_arg(&args, 2, 's', "last");
+}
+
 /* Each length moves the padding before the next. */
 static void test_strings_of_array(void) {
         for (unsigned big = 0; big < 2; big++)
@@ -452,5 +611,8 @@ TEST_MAIN({"fixed types", test_fixed}, {"strings, paths, signatures", test_strin
           {"byte orders", test_byte_orders}, {"descriptor indices", test_fds},
           {"truncated anywhere", test_truncated}, {"a variant inside", test_variant_at},
           {"arguments", test_args}, {"more than 64 arguments", test_many_args},
+          {"an argument behind what is not looked at again", test_arg_behind_unchecked},
+          {"strings in pieces", test_long_strings}, {"paths in pieces", test_long_paths},
+          {"texts of a piece and a little", test_lengths}, {"steps", test_steps},
           {"the strings of an array", test_strings_of_array},
           {"every verdict has a text", test_texts})

@@ -174,7 +174,107 @@ static void test_no_memory_to_read(void) {
         bus_done(&b);
 }
 
-TEST_MAIN({"a backlog is counted until it is worked off", test_backlog_is_counted},
+/* --- a large message that is checked in slices ----------------------------------------------- */
+
+#define N_VARIANTS 40000u /* of a signal to client 1: 160,000 bytes */
+
+/* It was read whole, with n_behind signals behind it, and its check has begun. */
+static void large_init(struct rig *g, unsigned n_behind) {
+        static uint8_t data[4 * N_VARIANTS + 1024];
+        struct wire w = {0};
+        size_t n;
+
+        bus_init(&g->bus, ROUTER_STANDALONE);
+        g->c = g->bus.c[0];
+        g->c->stage = CONNECTION_MESSAGES;
+        g->bus.router.turn_work = 100;
+        wire_begin(&w, false, MESSAGE_SIGNAL, 0);
+        wire_text(&w, 1, "o", "/");
+        wire_text(&w, 2, "s", "t.T");
+        wire_text(&w, 3, "s", "M");
+        wire_text(&w, 6, "s", g->bus.c[1]->name);
+        wire_text(&w, 8, "g", "av");
+        wire_end(&w, "", 0);
+        wire_put_u32(w.b + 4, 4 + 4 * N_VARIANTS, false);
+        memcpy(data, w.b, w.n);
+        wire_put_u32(data + w.n, 4 * N_VARIANTS, false);
+        for (unsigned i = 0; i < N_VARIANTS; i++)
+                memcpy(data + w.n + 4 + (size_t)4 * i, "\1y\0", 4);
+        g->said = w.n + 4 + (size_t)4 * N_VARIANTS;
+        wire_begin(&w, false, MESSAGE_SIGNAL, 0);
+        wire_text(&w, 1, "o", "/");
+        wire_text(&w, 2, "s", "t.T");
+        wire_text(&w, 3, "s", "Behind");
+        wire_text(&w, 6, "s", g->bus.c[1]->name);
+        wire_end(&w, "", 0);
+        /* What is read first is less than the message, so it is read in its place. */
+        CHECK_EQ_INT(send(g->bus.ends[0], data, 1000, MSG_DONTWAIT), 1000);
+        read_once(g);
+        n = g->said - 1000;
+        for (unsigned i = 0; i < n_behind; i++, n += w.n)
+                memcpy(data + 1000 + n, w.b, w.n);
+        CHECK_EQ_INT(send(g->bus.ends[0], data + 1000, n, MSG_DONTWAIT), n);
+        for (unsigned i = 0; i < 10 && !g->c->check; i++)
+                read_once(g);
+        CHECK(g->c->check && g->c->in && !list_empty(&g->c->backlog));
+        CHECK_EQ_INT(g->bus.router.n_checks, 1);
+        CHECK(holder_of_most(&g->bus.router) == NULL); /* a peer of ours; */
+        g->c->listener = &g->listener;
+        CHECK(holder_of_most(&g->bus.router) == g->c); /* and as a client */
+        g->c->listener = NULL;
+}
+
+static void large_done(struct rig *g) {
+        struct router *r = &g->bus.router;
+
+        rig_done(g);
+        CHECK_EQ_INT(r->n_checks, 0);
+        CHECK_EQ_INT(r->pool.bytes, 0);
+        CHECK_EQ_INT(r->n_partial_fds, 0);
+}
+
+static void test_check_in_slices(void) {
+        for (unsigned n_behind = 0; n_behind < 3; n_behind++) {
+                unsigned n_turns = 0;
+                struct rig g;
+
+                large_init(&g, n_behind);
+                read_once(&g); /* nothing is read meanwhile */
+                CHECK(g.c->check);
+                for (; !list_empty(&g.c->backlog); n_turns++) {
+                        size_t before = g.bus.c[1]->out.bytes;
+
+                        CHECK_EQ_INT(connection_work(g.c), 0);
+                        CHECK(g.bus.router.work <= 2 * g.bus.router.turn_work);
+                        CHECK(!g.c->check || g.bus.c[1]->out.bytes == before);
+                }
+                CHECK(n_turns > 40 && !g.c->check && !g.c->in && !g.c->part && !g.c->dead);
+                CHECK(g.bus.c[1]->out.bytes > g.said + 64 * (size_t)n_behind);
+                large_done(&g);
+        }
+}
+
+static void test_check_of_the_dead(void) {
+        struct rig g;
+
+        large_init(&g, 1); /* closed with the bus */
+        large_done(&g);
+        large_init(&g, 1); /* before, but it still has its turn */
+        connection_close(g.c);
+        CHECK_EQ_INT(connection_work(g.c), 0);
+        CHECK(list_empty(&g.c->backlog));
+        large_done(&g);
+        large_init(&g, 0); /* with all it holds at once */
+        connection_close(g.c);
+        connection_drop(g.c);
+        CHECK(!g.c->check && list_empty(&g.c->backlog));
+        CHECK_EQ_INT(g.bus.router.backlog_bytes, 0);
+        large_done(&g);
+}
+
+TEST_MAIN({"a large message is checked in slices", test_check_in_slices},
+          {"a check that has begun goes with its connection", test_check_of_the_dead},
+          {"a backlog is counted until it is worked off", test_backlog_is_counted},
           {"a backlog goes with its connection", test_backlog_of_the_dead},
           {"the more others have read, the less a client may", test_backlog_of_others},
           {"no memory for what one is sent: that one is closed", test_no_memory_to_send},
