@@ -20,8 +20,8 @@
 /* --- a connection of the bus ------------------------------------------------------------ */
 #define LIMIT_CONNECTIONS      512u      /* per bus, past Hello: a desktop session holds about 60 */
 #define LIMIT_HALF_OPEN        64u       /* per listener, not yet past Hello: dbus-daemon's value; the oldest goes for a newcomer, */
-#define LIMIT_HALF_OPEN_MS     250u      /* once it has had so long: three answers of ours, in a VM that a flood keeps busy; until then the newcomer waits in the kernel, */
-#define LIMIT_LISTEN_BACKLOG   512u      /* which keeps so many of a listener's: all that sbagent has; in a flood the last is taken after two seconds */
+#define LIMIT_HALF_OPEN_MS     100u      /* once it has had so long: three answers of ours, in a VM that a flood keeps busy; until then the newcomer waits in the kernel, */
+#define LIMIT_LISTEN_BACKLOG   512u      /* which keeps so many of a listener's: all that sbagent has; in a flood the last is taken within a second */
 #define LIMIT_NAMES            64u       /* per connection: nobody owns more than a handful */
 #define LIMIT_MATCHES          1024u     /* per connection: a GTK desktop shell holds about 200 */
 #define LIMIT_MATCHES_BUS      16384u    /* of all: 60 clients with 200; a signal may have to look at each, if somebody makes them so */
