@@ -233,7 +233,7 @@ static void test_body(void) {
                 CHECK(dbus_message_get_args(m, NULL, DBUS_TYPE_ARRAY, DBUS_TYPE_BYTE, &got, &n_got,
                                             DBUS_TYPE_INVALID));
                 CHECK_EQ_INT(n_got, n);
-                CHECK(memcmp(got, body + 4, n) == 0);
+                CHECK(n == 0 || memcmp(got, body + 4, n) == 0);
                 dbus_message_unref(m);
         }
 }

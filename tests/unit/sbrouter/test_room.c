@@ -8,7 +8,7 @@
 #include "tests/test.h"
 #include "tests/unit/sbrouter/bus.h"
 
-/* Clients 0 and 1 hold the beginning of a message, client 1 the most. */
+/* Clients 0 and 1 hold what waits for its turn, client 1 the most. */
 struct crowd {
         struct bus b;
         struct listener listener;
@@ -20,14 +20,15 @@ static void crowd_init(struct crowd *x) {
         x->listener = (struct listener){0};
         for (unsigned i = 0; i < 2; i++) {
                 x->b.c[i]->listener = &x->listener;
-                x->b.c[i]->in = blob_new(&x->b.router.pool, 1000 + i, 1000 + i);
-                CHECK(x->b.c[i]->in);
+                x->b.c[i]->part = blob_new(&x->b.router.pool, 1000 + i, 1000 + i);
+                CHECK(x->b.c[i]->part);
         }
 }
 
 static void crowd_done(struct crowd *x) {
         for (unsigned i = 0; i < 2; i++) {
                 x->b.c[i]->listener = NULL;
+                x->b.c[i]->part = blob_unref(x->b.c[i]->part, &x->b.router.pool);
                 x->b.c[i]->in = blob_unref(x->b.c[i]->in, &x->b.router.pool);
         }
         bus_done(&x->b);
@@ -105,6 +106,23 @@ static void test_ease(void) {
         }
 }
 
+/* Who is late with the rest of a message goes at once, though it holds less; but not before. */
+static void test_late(void) {
+        for (unsigned early = 0; early < 2; early++) {
+                struct crowd x;
+
+                crowd_init(&x);
+                x.b.c[0]->in = blob_new(&x.b.router.pool, 10, 10);
+                CHECK(x.b.c[0]->in);
+                x.b.c[0]->in_since = x.b.router.loop.now;
+                pass(&x, LIMIT_UNFINISHED_MS - early, 0, true);
+                CHECK(x.b.c[0]->dead == !early && is_borne(&x));
+                pass(&x, LIMIT_CROWD_MS - 1, 0, true);
+                CHECK(x.b.c[0]->dead && is_borne(&x));
+                crowd_done(&x);
+        }
+}
+
 /* While the memory counts as used they all go, the largest first, but for those of the host. */
 static void test_until_there_is_room(void) {
         struct crowd x;
@@ -122,4 +140,5 @@ TEST_MAIN({"a bus that is full to its limit is not over it", test_not_over},
           {"nobody reads: the largest holder goes after half a second", test_nobody_reads},
           {"readers are waited for, for more each time", test_more_each_time},
           {"what was asked for is remembered for some seconds", test_ease},
+          {"who is late to finish a message goes first", test_late},
           {"who has no listener is never closed", test_until_there_is_room})
