@@ -14,7 +14,7 @@ import struct
 import termios
 
 from rig.limits import limit
-from rig.processes import wait_for
+from rig.processes import scale, wait_for
 from rig.router import BUS, ERROR, PING, Watched, asleep, call, signal
 from rig.wire import NAMED, SIGNAL, bytes_message, fixed, variant, with_u32
 
@@ -226,6 +226,23 @@ def test_large_message(env):
     assert sender.alive() and witness.alive() and bus.witness.alive()
 
 
+def test_many_large_messages(env):
+    """those of forty end at once: they are checked in no more of a turn than one would get"""
+    bus = Watched(env)
+    witness, _ = listener_and_sender(bus)
+    senders = [bus.client() for _ in range(40)]
+    # Each some two thirds of a turn.
+    body = array_of(b"\1y\0\0", limit(env, "TURN_WORK") * limit(env, "TURN_STEPS") // 6)
+    last = [send_all_but(c, to_be_checked(b"av", body), 100) for c in senders]
+    with asleep(bus):
+        for c, data in zip(senders, last):
+            c.send(data)
+        witness.send(PING)
+    answered = len(before_answer(witness))
+    assert answered < 8, answered
+    assert the_rest(witness, len(senders) - answered)
+
+
 def test_behind_a_large_message(env):
     """what is sent behind a message that is being checked comes after it, however much it is"""
     bus = Watched(env)
@@ -266,9 +283,9 @@ def test_leaving_behind_a_large_message(env):
     os.close(w)
     assert os.read(r, 1) == b""  # no copy is left
     os.close(r)
-    # Nothing is held for them: LIMIT_TRIM_BYTES and what the spares are.
-    wait_for("the memory to be given back",
-             lambda: bus.router.resident() < before + 8192)
+    # Nothing is held for them; a sanitizer keeps freed memory for a while.
+    allowed = 8192 if scale() == 1 else 1 << 19
+    wait_for("the memory to be given back", lambda: bus.router.resident() < before + allowed)
 
 
 def test_large_messages_without_room(env):
