@@ -158,7 +158,6 @@ static void receive(struct connection *c, struct iovec *iov, size_t n_iov, size_
 static void check_stray_fds(struct connection *c) {
         if (c->n_fds > 0 && !c->part && !c->in)
                 connection_breach(c, "it sent descriptors that no message announced");
-        fd_room_enforce(c);
 }
 
 /* What one read brought, and whether the socket may have more. */
@@ -357,5 +356,6 @@ int connection_read(struct connection *c) {
                 n += reading.n;
         } while (v == 0 && reading.more && c->in && !c->check && !c->dead && n < ROUTER_SCRATCH &&
                  room_is_left(c->router));
+        fd_room_enforce(c->router);
         return end_without_memory(c, v);
 }

@@ -82,23 +82,29 @@ static bool is_worse(const struct connection *c, const struct connection *than) 
         uint64_t now = c->router->loop.now;
         bool waits = now - c->fds_since > LIMIT_CROWD_MS;
 
+        if (!than)
+                return true;
         if (waits != (now - than->fds_since > LIMIT_CROWD_MS))
                 return waits;
         return c->n_fds > than->n_fds ||
                (c->n_fds == than->n_fds && c->fds_since < than->fds_since);
 }
 
-void fd_room_enforce(struct connection *c) {
-        struct router *r = c->router;
-        struct connection *most = c;
+static struct connection *worst_partial(struct router *r) {
+        struct connection *worst = NULL;
 
-        if (r->n_partial_fds <= LIMIT_PARTIAL_FDS)
-                return;
         LIST_FOREACH(link, &r->connections) {
-                struct connection *other = LIST_OWNER(link, struct connection, link);
+                struct connection *c = LIST_OWNER(link, struct connection, link);
 
-                if (other->listener && other->n_fds > 0 && is_worse(other, most))
-                        most = other;
+                if (c->listener && c->n_fds > 0 && is_worse(c, worst))
+                        worst = c;
         }
-        connection_breach(most, "it holds some of too many descriptors of unfinished messages");
+        return worst;
+}
+
+void fd_room_enforce(struct router *r) {
+        struct connection *c;
+
+        while (r->n_partial_fds > LIMIT_PARTIAL_FDS && (c = worst_partial(r)))
+                connection_breach(c, "it holds some of too many descriptors of unfinished messages");
 }

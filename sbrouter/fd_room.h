@@ -18,5 +18,8 @@ struct router;
 bool fd_room_for(struct connection *c, unsigned n);
 /* At the end of a turn: if there was no room, whoever holds most of it and takes none goes. */
 void fd_room_settle(struct router *r);
-/* Too many came with unfinished messages: of those who leave them so, who has the most goes. */
-void fd_room_enforce(struct connection *c);
+/*
+ * After each read: if too many came with messages that are not finished, or not handled, who
+ * leaves them so goes, with the most of them; never sbportal or the supervisor.
+ */
+void fd_room_enforce(struct router *r);

@@ -11,7 +11,7 @@ import time
 from rig.limits import limit
 from rig.processes import wait_for
 from rig.router import BUS, ERROR, PING, Watched
-from rig.wire import CALL, RETURN, SIGNAL, bytes_message, call, fixed, variant
+from rig.wire import CALL, NAMED, RETURN, SIGNAL, bytes_message, call, fixed, variant
 
 
 def fd_signal(destination, n, indices=0):
@@ -229,6 +229,25 @@ def test_fd_unfinished_by_many(env):
             assert innocent.alive()
     names = bus.witness.ask("ListNames")[0]
     assert len([c for c in holders if c.name not in names]) == 2
+
+
+def test_fd_in_the_middle(env):
+    """the same in the middle of a message, and just now: of those one goes, not who speaks next and has none"""
+    bus = Watched(env)
+    innocent, each = bus.client(), limit(env, "MESSAGE_FDS")
+    holders = [bus.client(fds=True) for _ in range(limit(env, "PARTIAL_FDS") // each + 1)]
+    message = fixed(SIGNAL, 5, [*NAMED, (6, b"s", innocent.name.encode()), (9, b"u", each),
+                                (8, b"g", b"ay")], struct.pack("<I", 60000) + bytes(60000))
+    for c in holders:
+        c.send(message[:20000])
+    with open("/dev/null", "rb") as null:
+        for c in holders:
+            socket.send_fds(c.socket, [message[20000:20001]], [null.fileno()] * each)
+            assert innocent.alive() and bus.witness.alive()
+    names = bus.witness.ask("ListNames")[0]
+    left = [c for c in holders if c.name in names]
+    assert len(left) == len(holders) - 1
+    assert held_fds(bus, left, "IncomingFDs") == each * len(left)
 
 
 def test_fd_hanging(env):
