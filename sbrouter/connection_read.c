@@ -116,7 +116,7 @@ static void collect_fds(struct connection *c, struct msghdr *mh) {
                         memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
                         if (c->n_fds == 0)
                                 c->fds_since = c->router->loop.now;
-                        if (c->fds && c->n_fds < PENDING_FDS) {
+                        if (!c->dead && c->fds && c->n_fds < PENDING_FDS) {
                                 c->fds[c->n_fds++] = fd;
                                 c->router->n_partial_fds++;
                         } else {

@@ -77,15 +77,18 @@ void fd_room_settle(struct router *r) {
         r->no_fd_room = false;
 }
 
-/* Whose have waited for the rest of their message for a while, before whose have just come. */
-static bool is_worse(const struct connection *c, const struct connection *than) {
-        uint64_t now = c->router->loop.now;
-        bool waits = now - c->fds_since > LIMIT_CROWD_MS;
+/* Whose have waited for the rest of their message for a while; have just come; wait for our turn. */
+static unsigned badness(const struct connection *c) {
+        if (!list_empty(&c->backlog))
+                return 0;
+        return c->router->loop.now - c->fds_since > LIMIT_CROWD_MS ? 2 : 1;
+}
 
+static bool is_worse(const struct connection *c, const struct connection *than) {
         if (!than)
                 return true;
-        if (waits != (now - than->fds_since > LIMIT_CROWD_MS))
-                return waits;
+        if (badness(c) != badness(than))
+                return badness(c) > badness(than);
         return c->n_fds > than->n_fds ||
                (c->n_fds == than->n_fds && c->fds_since < than->fds_since);
 }
@@ -96,7 +99,7 @@ static struct connection *worst_partial(struct router *r) {
         LIST_FOREACH(link, &r->connections) {
                 struct connection *c = LIST_OWNER(link, struct connection, link);
 
-                if (c->listener && c->n_fds > 0 && is_worse(c, worst))
+                if (c->listener && !c->dead && c->n_fds > 0 && is_worse(c, worst))
                         worst = c;
         }
         return worst;

@@ -243,10 +243,12 @@ static int next_wait(const struct router *r) {
         LIST_FOREACH(link, &r->listeners)
                 until = earlier(until, LIST_OWNER(link, struct listener, link)->accept_at);
         until = earlier(until, r->room.trim_at);
-        if (r->room.short_at != 0 && r->n_checks == 0)
+        if (!room_is_short(r) || r->n_checks > 0) {
+                if (!list_empty(&r->backlog) || !list_empty(&r->dying))
+                        return 0;
+        } else if (r->room.short_at != 0) { /* else only what others read can make room */
                 until = earlier(until, r->room.short_at + LIMIT_CROWD_MS);
-        else if (!list_empty(&r->backlog) || !list_empty(&r->dying))
-                return 0;
+        }
         if (!list_empty(&r->half_open)) {
                 const struct connection *c =
                         LIST_OWNER(r->half_open.next, struct connection, half_open);

@@ -10,7 +10,7 @@ import time
 
 from rig.limits import limit
 from rig.processes import wait_for
-from rig.router import BUS, ERROR, PING, Watched
+from rig.router import BUS, ERROR, PING, Watched, asleep
 from rig.wire import CALL, NAMED, RETURN, SIGNAL, bytes_message, call, fixed, variant
 
 
@@ -248,6 +248,32 @@ def test_fd_in_the_middle(env):
     left = [c for c in holders if c.name in names]
     assert len(left) == len(holders) - 1
     assert held_fds(bus, left, "IncomingFDs") == each * len(left)
+
+
+def test_fd_of_a_dead_one(env):
+    """who is closed in the middle of a packet of descriptors has none of the rest of it"""
+    bus = Watched(env)
+    innocent, each = bus.client(), limit(env, "MESSAGE_FDS")
+    n = limit(env, "PARTIAL_FDS") // (each - 2) * (each - 2)
+    holders = [bus.client(fds=True) for _ in range(n // (each - 2))]
+    dying = bus.client(fds=True)
+    message = fixed(SIGNAL, 5, [*NAMED, (6, b"s", innocent.name.encode()), (9, b"u", each),
+                                (8, b"g", b"ay")], struct.pack("<I", 1 << 20) + bytes(1 << 20))
+    dying.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    with open("/dev/null", "rb") as null:
+        fds = [null.fileno()]
+        for c in holders:
+            socket.send_fds(c.socket, [message[:20]], fds * (each - 2))
+        assert bus.witness.alive()
+        with asleep(bus):  # each of these fills what the router has for one read
+            at = 0
+            for size, count in ((36864, 1), (36864, 15), (73728, 16), (8, 16)):
+                dying.send(message[at:at + size - 8])
+                at += size
+                socket.send_fds(dying.socket, [message[at - 8:at]], fds * count)
+        assert innocent.alive() and bus.witness.alive()
+        assert dying.name not in bus.witness.ask("ListNames")[0]
+    assert held_fds(bus, holders, "IncomingFDs") == n
 
 
 def test_fd_hanging(env):
