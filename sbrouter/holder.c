@@ -21,7 +21,10 @@ static bool is_long_ago(const struct router *r, uint64_t ms) {
 }
 
 bool holder_is_late(const struct connection *c) {
-        return c->in && !c->check && c->router->loop.now - c->in_since >= LIMIT_UNFINISHED_MS;
+        uint64_t since = c->router->room.short_since;
+        uint64_t until = since != 0 ? since : c->router->loop.now;
+
+        return c->in && !c->check && until >= c->in_since + LIMIT_UNFINISHED_MS;
 }
 
 static bool is_worse(const struct connection *c, const struct connection *than) {

@@ -19,7 +19,7 @@ struct router;
  */
 struct connection *holder_of_most(struct router *r);
 
-/* It began a message LIMIT_UNFINISHED_MS ago, and has not ended it. */
+/* It began a message LIMIT_UNFINISHED_MS ago, and could have ended it, but has not. */
 bool holder_is_late(const struct connection *c);
 /*
  * Of those for whom something has waited for LIMIT_STALL_SECONDS the one with most to read; for

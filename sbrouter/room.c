@@ -55,7 +55,22 @@ static bool is_emptying(struct router *r, const struct connection *most) {
         return true;
 }
 
+/* Nobody could go on with a message meanwhile: that is not what they are late by. */
+static void forget_pause(struct router *r) {
+        uint64_t paused = r->loop.now - r->room.short_since;
+
+        LIST_FOREACH(link, &r->connections) {
+                struct connection *c = LIST_OWNER(link, struct connection, link);
+
+                c->in_since += paused;
+                c->fds_since += paused;
+        }
+        r->room.short_since = 0;
+}
+
 static void note_ease(struct router *r) {
+        if (r->room.short_since != 0)
+                forget_pause(r);
         if (r->room.short_at != 0)
                 r->room.eased_at = r->loop.now;
         r->room.short_at = 0;
@@ -66,6 +81,8 @@ static void note_ease(struct router *r) {
 void room_enforce(struct router *r) {
         struct connection *c;
 
+        if (room_is_short(r) && r->room.short_since == 0)
+                r->room.short_since = r->loop.now;
         while (room_is_short(r) && (c = holder_of_most(r)) && !is_emptying(r, c)) {
                 connection_breach(c, "the bus is out of room, and it holds the most of it");
                 connection_drop(c);

@@ -30,6 +30,7 @@ struct router;
 
 struct room {
         size_t ceiling;    /* of the pool's bytes: above it nothing more is read in this turn */
+        uint64_t short_since; /* ms: nothing is read since then; 0: it is not short */
         uint64_t short_at; /* ms: it was found short then, and that is borne so far; 0: it is not */
         size_t sent;       /* bytes that left, since then */
         unsigned n_borne;  /* so often it was, and is so again; */

@@ -117,10 +117,33 @@ static void test_late(void) {
                 x.b.c[0]->in_since = x.b.router.loop.now;
                 pass(&x, LIMIT_UNFINISHED_MS - early, 0, true);
                 CHECK(x.b.c[0]->dead == !early && is_borne(&x));
-                pass(&x, LIMIT_CROWD_MS - 1, 0, true);
+                pass(&x, 0, 0, false);
+                pass(&x, 1, 0, true);
                 CHECK(x.b.c[0]->dead && is_borne(&x));
                 crowd_done(&x);
         }
+}
+
+/* While nothing is read from anybody nobody gets later. */
+static void test_pause(void) {
+        struct crowd x;
+
+        crowd_init(&x);
+        x.b.c[0]->in = blob_new(&x.b.router.pool, 10, 10);
+        CHECK(x.b.c[0]->in);
+        x.b.c[0]->in_since = x.b.router.loop.now;
+        x.b.router.n_checks = 1; /* which makes room in the end */
+        pass(&x, LIMIT_UNFINISHED_MS / 2, 0, true);
+        pass(&x, LIMIT_UNFINISHED_MS * 2, 0, true);
+        CHECK(!x.b.c[0]->dead);
+        x.b.router.n_checks = 0;
+        pass(&x, 1, 0, false);
+        pass(&x, LIMIT_UNFINISHED_MS / 2 - 2, 0, true);
+        CHECK(!x.b.c[0]->dead);
+        pass(&x, 0, 0, false);
+        pass(&x, 2, 0, true);
+        CHECK(x.b.c[0]->dead && is_borne(&x));
+        crowd_done(&x);
 }
 
 /* While the memory counts as used they all go, the largest first, but for those of the host. */
@@ -141,4 +164,5 @@ TEST_MAIN({"a bus that is full to its limit is not over it", test_not_over},
           {"readers are waited for, for more each time", test_more_each_time},
           {"what was asked for is remembered for some seconds", test_ease},
           {"who is late to finish a message goes first", test_late},
+          {"time in which nothing is read makes nobody late", test_pause},
           {"who has no listener is never closed", test_until_there_is_room})
