@@ -35,6 +35,7 @@
 #define LIMIT_QUEUE_FDS        64u       /* of those, descriptors: dbus-daemon's value */
 #define LIMIT_BUS_FDS          512u      /* of all receivers, queued and sent but not received, each an eighth of what the others leave, and who has none a quarter: LIMIT_ROUTER_FDS holds them beside the most connections and listeners, and the kernel takes as many of one user's buses together */
 #define LIMIT_PARTIAL_FDS      128u      /* of unfinished messages, of all: eight of the largest, for a message comes in one piece mostly */
+#define LIMIT_WAITING_FDS      512u      /* of messages that came and wait for their turn, or are checked, of all: 32 of the largest */
 #define LIMIT_BUS_BYTES        268435456u /* 256 MiB of memory: of all unfinished, waiting and unread messages; two of the largest, while a desktop's bus holds less than 10 MiB */
 #define LIMIT_BUS_BRIM         335544320u /* 320 MiB: what one turn may make of that, whatever it is; one message to all, or one leaving, makes below 40 MiB */
 #define LIMIT_COPY_BYTES       81920u     /* of one message that each receiver has for itself: the header, and a body that is too short to be shared */
@@ -52,7 +53,7 @@
 #define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; of a message only the check is divided: LIMIT_MATCHES_BUS rules take some 1 ms, too; */
 #define LIMIT_TURN_LEAST       512u      /* of that each has its part when many say something at once, and so much at least: 64 messages; else some tens that stay within their turn kept others waiting; */
 #define LIMIT_TURN_MESSAGE     8u        /* of this work a message: to one receiver it takes below 1 us; */
-#define LIMIT_TURN_STEPS       32u       /* one more for so many steps of the check of what it says: of 2 to 7 ns, 128 MiB may take 60 million; */
+#define LIMIT_TURN_STEPS       32u       /* one more for so many steps of the check of what it says: of 2 to 7 ns; 128 MiB may take a thousand million, and so many turns; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
 #define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */
 #define LIMIT_TURN_WALK        4u        /* one more for so many names, connections, or rules of its own, that are looked at for it: 30 ns each; */
@@ -63,7 +64,7 @@
 #define LIMIT_VSOCK_BUFFER     262144u   /* bytes of one vsock stream that we have not read: the kernel's own value */
 #define LIMIT_PROBE_SECONDS    5u        /* between two looks whether a VM knows its streams: it does not boot faster */
 #define LIMIT_ROUTER_FDS       4096u     /* RLIMIT_NOFILE: all connections, and some full queues of descriptors */
-#define LIMIT_STANDALONE_CONNECTIONS 2816u /* what sbrouter --max-connections may say: of those descriptors, and the same room */
+#define LIMIT_STANDALONE_CONNECTIONS 2304u /* what sbrouter --max-connections may say: of those descriptors, and the same room */
 
 /* --- sbportal and the gate --------------------------------------------------------------- */
 #define LIMIT_REQUESTS_CLIENT 16u    /* open portal requests of one guest client: one dialog each */

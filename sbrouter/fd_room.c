@@ -77,37 +77,53 @@ void fd_room_settle(struct router *r) {
         r->no_fd_room = false;
 }
 
-/* Whose have waited for the rest of their message for a while; have just come; wait for our turn. */
-static unsigned badness(const struct connection *c) {
-        if (!list_empty(&c->backlog))
-                return 0;
-        return c->router->loop.now - c->fds_since > LIMIT_CROWD_MS ? 2 : 1;
-}
-
+/* Whose have waited for a while, before whose have just come. */
 static bool is_worse(const struct connection *c, const struct connection *than) {
+        uint64_t now = c->router->loop.now;
+        bool waits = now - c->fds_since > LIMIT_CROWD_MS;
+
         if (!than)
                 return true;
-        if (badness(c) != badness(than))
-                return badness(c) > badness(than);
+        if (waits != (now - than->fds_since > LIMIT_CROWD_MS))
+                return waits;
         return c->n_fds > than->n_fds ||
                (c->n_fds == than->n_fds && c->fds_since < than->fds_since);
 }
 
-static struct connection *worst_partial(struct router *r) {
+/*
+ * Of messages that are not finished, or of those that wait for their turn: who has many of one
+ * kind must not have those closed who have few of the other.
+ */
+static struct connection *find_worst(struct router *r, bool is_waiting, unsigned *ret_n) {
         struct connection *worst = NULL;
 
+        *ret_n = 0;
         LIST_FOREACH(link, &r->connections) {
                 struct connection *c = LIST_OWNER(link, struct connection, link);
 
-                if (c->listener && !c->dead && c->n_fds > 0 && is_worse(c, worst))
+                if (!c->listener || c->dead || c->n_fds == 0 ||
+                    is_waiting != !list_empty(&c->backlog))
+                        continue;
+                *ret_n += c->n_fds;
+                if (is_worse(c, worst))
                         worst = c;
         }
         return worst;
 }
 
-void fd_room_enforce(struct router *r) {
-        struct connection *c;
+static void enforce(struct router *r, bool is_waiting, unsigned most, const char *what) {
+        struct connection *worst;
+        unsigned n;
 
-        while (r->n_partial_fds > LIMIT_PARTIAL_FDS && (c = worst_partial(r)))
-                connection_breach(c, "it holds some of too many descriptors of unfinished messages");
+        while ((worst = find_worst(r, is_waiting, &n)) && n > most)
+                connection_breach(worst, what);
+}
+
+void fd_room_enforce(struct router *r) {
+        if (r->n_partial_fds <= LIMIT_PARTIAL_FDS)
+                return;
+        enforce(r, false, LIMIT_PARTIAL_FDS,
+                "it holds some of too many descriptors of unfinished messages");
+        enforce(r, true, LIMIT_WAITING_FDS,
+                "it holds some of too many descriptors of messages that wait for their turn");
 }

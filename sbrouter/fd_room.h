@@ -19,7 +19,7 @@ bool fd_room_for(struct connection *c, unsigned n);
 /* At the end of a turn: if there was no room, whoever holds most of it and takes none goes. */
 void fd_room_settle(struct router *r);
 /*
- * After each read: if too many came with messages that are not finished, or not handled, who
- * leaves them so goes, with the most of them; never sbportal or the supervisor.
+ * After each read: if too many came with messages that are not finished, or (apart) with those
+ * that wait for their turn, who has the most of them goes; never sbportal or the supervisor.
  */
 void fd_room_enforce(struct router *r);

@@ -464,7 +464,8 @@ def test_router_fds(env):
     n = str(limit(env, "ROUTER_FDS"))
     assert rows["Max open files"] == [n, n], rows["Max open files"]
     assert int(n) > limit(env, "STANDALONE_CONNECTIONS") + 8 * limit(env, "HALF_OPEN") + \
-        limit(env, "BUS_FDS") + limit(env, "PARTIAL_FDS") + limit(env, "MESSAGE_FDS")
+        limit(env, "BUS_FDS") + limit(env, "PARTIAL_FDS") + limit(env, "WAITING_FDS") + \
+        limit(env, "MESSAGE_FDS")
 
 
 def test_out_of_fds(env):

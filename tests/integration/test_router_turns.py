@@ -226,6 +226,28 @@ def test_large_message(env):
     assert sender.alive() and witness.alive() and bus.witness.alive()
 
 
+def test_descriptors_that_wait(env):
+    """many descriptors of messages that are being checked: who has one of an unfinished message stays"""
+    bus = Watched(env)
+    each, n = limit(env, "MESSAGE_FDS"), limit(env, "PARTIAL_FDS")
+    senders = [bus.client(fds=True) for _ in range(n // each)]
+    innocent = bus.client(fds=True)
+    body = array_of(b"\1y\0\0", limit(env, "TURN_WORK") * limit(env, "TURN_STEPS"))
+    small = to_be_checked(b"s", struct.pack("<I", 1) + b"x\0", fds=1)
+    with open("/dev/null", "rb") as null:
+        fds = [null.fileno()]
+        last = [send_all_but(c, to_be_checked(b"av" * 8, body * 8, fds=each), 100, fds * each)
+                for c in senders]
+        with asleep(bus):
+            for c, data in zip(senders, last):
+                c.send(data)
+        socket.send_fds(innocent.socket, [small[:30]], fds)
+        assert bus.witness.alive()
+        innocent.send(small[30:])
+        assert innocent.alive() and all(c.alive() for c in senders)
+    assert "descriptors" not in bus.router.log()
+
+
 def test_many_large_messages(env):
     """those of forty end at once: they are checked in no more of a turn than one would get"""
     bus = Watched(env)
