@@ -53,7 +53,7 @@
 #define LIMIT_TURN_WORK        8192u     /* what one connection causes before the others' turn, some 1 ms: of rules that a signal is compared with, and of its receivers, each; of a message only the check is divided: LIMIT_MATCHES_BUS rules take some 1 ms, too; */
 #define LIMIT_TURN_LEAST       512u      /* of that each has its part when many say something at once, and so much at least: 64 messages; else some tens that stay within their turn kept others waiting; */
 #define LIMIT_TURN_MESSAGE     8u        /* of this work a message: to one receiver it takes below 1 us; */
-#define LIMIT_TURN_STEPS       32u       /* one more for so many steps of the check of what it says: of 2 to 7 ns; 128 MiB may take a thousand million, and so many turns; */
+#define LIMIT_TURN_STEPS       32u       /* one more for so many steps of the check of what it says: of 2 to 7 ns; 128 MiB may take a thousand million, which is seconds of turns; */
 #define LIMIT_TURN_CALL        64u       /* one to the bus itself, which takes up to 10 us, */
 #define LIMIT_TURN_ANSWER      64u       /* and again one for so much of the answer: a list of names may have megabytes; */
 #define LIMIT_TURN_WALK        4u        /* one more for so many names, connections, or rules of its own, that are looked at for it: 30 ns each; */
