@@ -4,8 +4,8 @@
  * first arguments.  PURE.
  *
  * D-Bus specification, "Marshaling (Wire Format)".  One iterative walk with a
- * stack of fixed size.  Time is O(bytes), and arrays of
- * fixed-size elements cost O(1), whatever their length.
+ * stack of fixed size; only a check that pauses is allocated.  Time is O(bytes), and
+ * arrays of fixed-size elements cost O(1), whatever their length.
  *
  * data is the first byte of the body.  A body starts at a multiple of 8 in its
  * message, so offsets from data decide alignment; the address need not be aligned.

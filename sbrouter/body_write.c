@@ -6,7 +6,7 @@
 
 #include "sbrouter/body.h"
 
-#define FIRST_BYTES 512u /* statistics; introspection data and rules are the only ones to grow */
+#define FIRST_BYTES 512u /* credentials, properties, statistics; only lists of rules grow */
 
 void body_write_done(struct body_writer *w) {
         free(w->data);

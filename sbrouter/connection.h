@@ -139,7 +139,10 @@ int connection_feed(struct connection *c, const uint8_t *data, size_t n, size_t 
 void connection_drop(struct connection *c);
 /* Reads once, and handles what came.  0 (also when nothing is there) or a negative errno. */
 int connection_read(struct connection *c);
-/* Goes on with its message, or feeds the next of its backlog; nothing is read until that is empty.  0 or a negative errno. */
+/*
+ * Goes on with the check of its message, or feeds the next of its backlog; nothing is read until
+ * there is neither.  0 or a negative errno.
+ */
 int connection_work(struct connection *c);
 /* It waits for no turn any more; nothing if it did not. */
 void connection_end_backlog(struct connection *c);

@@ -247,7 +247,7 @@ static int get_machine_id(struct driver_call *call) {
 #define ANY        DRIVER_ANY_PATH
 #define ASK        (DRIVER_ANY_PATH | DRIVER_QUESTION)
 #define ASK_HERE   DRIVER_QUESTION
-#define DEBUG      (DRIVER_DEBUG | DRIVER_QUESTION)
+#define DEBUG      (DRIVER_DEBUG | ASK_HERE)
 
 const struct driver_method driver_methods[] = {
         {BUS, TEXT("Hello"), "", "s", ANY, hello},

@@ -14,8 +14,8 @@ struct router;
 
 /*
  * The connection that holds most and may be closed for it: never sbportal's or the
- * supervisor's.  If some are late, of those.  NULL: nobody holds anything.  Looks at every connection; for a bus that is over
- * LIMIT_BUS_BYTES.
+ * supervisor's.  If some are late, of those.  NULL: nobody holds anything.  Looks at every
+ * connection; for a bus that is over LIMIT_BUS_BYTES.
  */
 struct connection *holder_of_most(struct router *r);
 
